@@ -1,0 +1,1 @@
+"""Judgement: sources, metrics, checks, policy and contracts. Never torch, never prefect."""

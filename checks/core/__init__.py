@@ -1,0 +1,1 @@
+"""The contract of a check, the tables between stations, the runner, the policy, the errors."""

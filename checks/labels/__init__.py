@@ -1,0 +1,1 @@
+"""One file for each check on labels, and the algebra under it."""

@@ -1,0 +1,1 @@
+"""Measured numbers: one decode for an image, one scan for a table, hashes compared exactly."""

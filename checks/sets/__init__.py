@@ -1,0 +1,1 @@
+"""One file for each check that looks at many samples at once."""

@@ -1,0 +1,1 @@
+"""Where samples come from: image folders, image tables, CSV and Parquet tables."""

@@ -1,0 +1,1 @@
+"""One file for each check on the cells of a table."""

@@ -1,0 +1,1 @@
+"""Orchestration: the only folder that imports prefect and that sees both others."""

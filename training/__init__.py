@@ -1,0 +1,1 @@
+"""Learning: shards, loader, models, trainer, experiment, statistics. Never checks, never flows."""
