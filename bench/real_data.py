@@ -60,7 +60,7 @@ def prepare_cifar10n(out: Path, label: str = "random_label1") -> Path:
         pl.col("row").cast(pl.Int64),
         pl.lit(None, dtype=pl.String).alias("column"),
         defect.to_series().alias("defect"),
-        pl.lit("unlikely_label").alias("check_id"),
+        pl.when(wrong).then(pl.lit("unlikely_label")).alias("check_id"),
         "true_label",
         pl.lit(None, dtype=pl.String).alias("related_uri"),
     )
