@@ -1,0 +1,113 @@
+"""How much the policy may take out in one run: the surest first, the rest only down-weighted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+ROUNDING = 1e-9
+SUREST_FIRST = ("rank", "suspicion", "severity_rank", "sample_id")
+
+
+class Limits(Protocol):
+    """The part of a policy that this file reads."""
+
+    @property
+    def max_drop_frac(self) -> float:
+        """Largest share of the train split, 0..1."""
+
+    @property
+    def max_class_drop_frac(self) -> float:
+        """Largest share of one class, 0..1."""
+
+    @property
+    def max_class_share_loss(self) -> float:
+        """Largest relative loss of a class's share, 0..1."""
+
+    @property
+    def force(self) -> bool:
+        """True lifts the first two."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What has been taken so far, and whether one more fits. Counts of train samples."""
+
+    totals: Mapping[str, int]
+    limits: Limits
+    taken: int = 0
+    removed: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+
+    def refuse(self, class_name: str, *, removes: bool) -> str | None:
+        """Return the cap that one more sample of `class_name` would break, or None.
+
+        A relabelled sample leaves its class but not the set.
+        """
+        whole, size = sum(self.totals.values()), self.totals[class_name]
+        limits, gone = self.limits, self.left[class_name] + 1
+        if not limits.force and self.taken + 1 > allowed(limits.max_drop_frac, whole):
+            return "set"
+        if not limits.force and gone > allowed(limits.max_class_drop_frac, size):
+            return "class"
+        remaining = whole - self.removed - int(removes)
+        floor = (1.0 - limits.max_class_share_loss) * size * remaining
+        return "share" if (size - gone) * whole + ROUNDING < floor else None
+
+    def take(self, class_name: str, *, removes: bool) -> None:
+        """Count one more sample."""
+        self.taken += 1
+        self.removed += int(removes)
+        self.left[class_name] += 1
+
+
+def allowed(frac: float, count: int) -> int:
+    """Return how many whole samples `frac` of `count` is.
+
+    >>> allowed(0.1, 30), allowed(0.15, 66)
+    (3, 9)
+    """
+    return math.floor(frac * count + ROUNDING)
+
+
+def apply_caps(
+    candidates: pl.DataFrame, totals: Mapping[str, int], limits: Limits
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return `candidates` with the column `taken` (Boolean), and a sentence for each cap reached.
+
+    Args:
+        candidates: sample_id, class_name, removes (False: relabelled), rank (0 surest),
+            suspicion (Float64, higher is surer, null last), severity_rank (0 error).
+        totals: readable train samples of each class.
+        limits: the policy.
+
+    Source: handbook, labels.md, section 6, action policy 2.
+    """
+    order = candidates.sort(SUREST_FIRST, descending=[False, True, False, False], nulls_last=True)
+    budget, taken = Budget(totals, limits), []
+    over: Counter[tuple[str, str]] = Counter()
+    for class_name, removes in order.select("class_name", "removes").iter_rows():
+        refused = budget.refuse(class_name, removes=removes)
+        taken.append(refused is None)
+        if refused is None:
+            budget.take(class_name, removes=removes)
+        else:
+            over[refused, "" if refused == "set" else class_name] += 1
+    told = [_tell(cap, name, count, totals, limits) for (cap, name), count in sorted(over.items())]
+    return order.with_columns(pl.Series("taken", taken, pl.Boolean)), told
+
+
+def _tell(cap: str, name: str, count: int, totals: Mapping[str, int], limits: Limits) -> str:
+    if cap == "set":
+        size, frac = sum(totals.values()), limits.max_drop_frac
+        over = f"{frac:.0%} of the {size} train samples"
+    elif cap == "class":
+        over = f"{limits.max_class_drop_frac:.0%} of the {totals[name]} of class {name!r}"
+    else:
+        over = f"a loss of {limits.max_class_share_loss:.0%} of the share of class {name!r}"
+    return f"cap reached: {count} more would go over {over}; down-weighted instead"

@@ -1,0 +1,68 @@
+"""What may be changed instead of taken out: cells with one proposal, labels with two witnesses."""
+
+from __future__ import annotations
+
+import polars as pl
+
+REPAIRS = {
+    "sample_id": pl.String,
+    "column": pl.String,
+    "check_id": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+}
+VOUCHES = ("drop", "relabel")
+
+
+def propose_repairs(asked: pl.DataFrame, *, wanted: bool = True) -> pl.DataFrame:
+    """Return the cells for which all checks propose one and the same value (tables.Repairs).
+
+    Args:
+        asked: findings with the column `asks`, the action that each check asks for.
+        wanted: only cells that at least one check asks to repair; False takes every proposal,
+            which is what a person means who accepts them.
+
+    A cell with two different proposals is left out, whatever actions their checks ask for.
+    `before` is null: findings do not carry the cell, the writer of the shards sees it.
+    """
+    cells = asked.filter(pl.col("column").is_not_null() & pl.col("suggestion").is_not_null())
+    agreed = cells.group_by("sample_id", "column").agg(
+        pl.col("check_id").min(),
+        pl.col("suggestion").min().alias("after"),
+        (pl.col("suggestion").n_unique() == 1).alias("one"),
+        (pl.col("asks") == "repair").any().alias("asked"),
+    )
+    kept = agreed.filter(pl.col("one") & (pl.col("asked") | (not wanted)))
+    rows = kept.with_columns(pl.lit(None, pl.String).alias("before")).select(*REPAIRS)
+    return rows.sort("sample_id", "column")
+
+
+def agree_on_labels(asked: pl.DataFrame, scores: pl.DataFrame, prob_min: float) -> pl.DataFrame:
+    """Return sample_id, new_label where two different checks propose one and the same label.
+
+    At least one of them must ask to drop or relabel; a third that proposes another label, or a
+    `suggestion_prob` in the scores that is below `prob_min`, forbids it.
+
+    Source: handbook, labels.md, section 6, action policy 1.
+    """
+    votes = asked.filter(
+        (pl.col("dimension") == "incorrect")
+        & pl.col("column").is_null()
+        & pl.col("suggestion").is_not_null()
+    )
+    agreed = votes.group_by("sample_id").agg(
+        pl.col("suggestion").min().alias("new_label"),
+        pl.col("label").first(),
+        pl.col("asks").is_in(VOUCHES).any().alias("vouched"),
+        (pl.col("suggestion").n_unique() == 1).alias("one"),
+        (pl.col("check_id").n_unique() > 1).alias("two"),
+    )
+    sure = agreed.filter(
+        pl.col("one") & pl.col("two") & pl.col("vouched")
+        & pl.col("new_label").ne_missing(pl.col("label"))
+    )  # fmt: skip
+    if "suggestion_prob" in scores.columns:
+        probs = scores.select("sample_id", pl.col("suggestion_prob").fill_nan(None))
+        enough = pl.col("suggestion_prob").is_null() | (pl.col("suggestion_prob") >= prob_min)
+        sure = sure.join(probs, on="sample_id", how="left").filter(enough)
+    return sure.select("sample_id", "new_label").sort("sample_id")
