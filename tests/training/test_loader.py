@@ -1,0 +1,178 @@
+"""The loader: every row exactly once, whatever the ranks, resumes and workers."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.training.shard_samples import IMAGES, TABLE, image_batch, table_batch, write_raw
+from training.errors import TrainingError
+from training.loader import ShardDataset, ShardLoader
+from training.manifest import Manifest
+from training.resident import load_resident
+
+
+class Rows:
+    """A source whose batch is the row numbers themselves."""
+
+    digest = "rows"
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def fetch(self, rows: NDArray[np.int64]) -> list[int]:
+        """Give the row numbers back."""
+        return rows.tolist()
+
+
+def _play(
+    source: Rows, plan: list[tuple[int, int]], batch_size: int, drop_last: bool
+) -> tuple[list[list[int]], dict[str, Any]]:
+    """One epoch over stretches of (world, steps); the state passes through rank 0 of each."""
+    state, seen = None, []
+    for world, steps in [*plan, (1, 10_000)]:
+        loaders = [
+            ShardLoader(source, batch_size, seed=9, rank=r, world=world, drop_last=drop_last)
+            for r in range(world)
+        ]
+        if state:
+            for loader in loaders:
+                loader.load_state_dict(state)
+        streams = [iter(loader) for loader in loaders]
+        for _ in range(steps):
+            batches = [next(stream, None) for stream in streams]
+            if batches[0] is None:
+                break
+            seen.append([row for batch in batches for row in batch])
+            states = [loader.state_dict() for loader in loaders]
+            assert all(other == states[0] for other in states)
+            state = states[0]
+            if state["epoch"] == 1:
+                return seen, state
+    return seen, state
+
+
+PLANS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 12)), max_size=5)
+
+
+@given(st.integers(1, 500), st.integers(1, 32), PLANS)
+@settings(max_examples=200, deadline=None)
+def test_every_row_exactly_once(rows: int, batch_size: int, plan: list[tuple[int, int]]):
+    """Over random worlds and resumes an epoch has every row once, none lost, none repeated."""
+    seen, state = _play(Rows(rows), plan, batch_size, drop_last=False)
+    assert sorted(row for step in seen for row in step) == list(range(rows))
+    assert (state["epoch"], state["cursor"]) == (1, 0)
+
+
+@given(st.integers(1, 400), st.integers(1, 32), st.integers(1, 8))
+@settings(max_examples=50, deadline=None)
+def test_global_order_is_the_same_for_any_world(rows: int, batch_size: int, world: int):
+    """Interleaving the ranks' batches gives the one global order of the epoch."""
+    source, order = Rows(rows), []
+    for step in zip(
+        *(ShardLoader(source, batch_size, rank=r, world=world) for r in range(world)), strict=True
+    ):
+        merged = np.empty(sum(map(len, step)), np.int64)
+        for rank, batch in enumerate(step):
+            merged[rank::world] = batch
+        order.extend(merged.tolist())
+    assert order == [row for batch in ShardLoader(source, rows) for row in batch]
+
+
+@given(st.integers(1, 500), st.integers(1, 16), st.integers(1, 4))
+@settings(max_examples=50, deadline=None)
+def test_drop_last_gives_full_equal_batches(rows: int, batch_size: int, world: int):
+    """With drop_last every batch is full, no row repeats and less than one step is missing."""
+    loaders = [
+        ShardLoader(Rows(rows), batch_size, rank=r, world=world, drop_last=True)
+        for r in range(world)
+    ]
+    seen = [batch for loader in loaders for batch in loader]
+    flat = [row for batch in seen for row in batch]
+    assert {len(batch) for batch in seen} <= {batch_size}
+    assert len(set(flat)) == len(flat) > rows - batch_size * world
+    assert len(seen) == sum(map(len, loaders))
+
+
+def test_epochs_differ_and_repeat():
+    """Two epochs have different orders, and a new loader with the same seed has the same two."""
+    loader = ShardLoader(Rows(100), 100, seed=4)
+    (first,), (second,) = loader, loader
+    again = ShardLoader(Rows(100), 100, seed=4)
+    assert first != second
+    assert [*again, *again] == [first, second]
+
+
+def test_wrong_state_is_refused():
+    """A state of another manifest, or past the end, is refused in one sentence."""
+    loader = ShardLoader(Rows(10), 2)
+    with pytest.raises(TrainingError, match="another manifest"):
+        loader.load_state_dict(loader.state_dict() | {"manifest": "other"})
+    with pytest.raises(TrainingError, match="cursor is out of range"):
+        loader.load_state_dict(loader.state_dict() | {"cursor": 10})
+    with pytest.raises(TrainingError, match="0 <= rank < world"):
+        ShardLoader(Rows(10), 2, rank=2, world=2)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory):
+    """A small image store with its manifest."""
+    out = tmp_path_factory.mktemp("store")
+    return out, write_raw(out, image_batch(), IMAGES)
+
+
+def test_batches_hold_what_the_resident_holds(store: tuple[Path, Manifest]):
+    """Every image, label and weight of the loader equals the resident's for the same key."""
+    out, manifest = store
+    whole = load_resident(out, manifest, "train", image_size=12, channels=1)
+    dataset = ShardDataset(out, manifest, "train", image_size=12, channels=1)
+    seen = 0
+    for batch in ShardLoader(dataset, 17, seed=3):
+        keys = [dataset.keys[int(row)] for row in batch.rows]
+        places = torch.from_numpy(np.searchsorted(whole.keys, keys))
+        assert batch.images.equal(whole.images[places])
+        assert batch.labels.equal(whole.labels[places])
+        assert batch.weights.equal(whole.weights[places])
+        seen += len(keys)
+    assert seen == len(whole) == len(dataset)
+
+
+def test_lost_index_gives_the_same_images(store: tuple[Path, Manifest], tmp_path: Path):
+    """Without byte indexes the images come the Arrow way and are the same."""
+    out, manifest = store
+    bare = tmp_path / "bare"
+    (bare / "data").parent.mkdir()
+    (bare / "data").symlink_to(out / "data")
+    fast = ShardDataset(out, manifest, "train", image_size=12)
+    slow = ShardDataset(bare, manifest, "train", image_size=12)
+    rows = np.arange(len(fast))
+    assert fast.fetch(rows).images.equal(slow.fetch(rows).images)
+    assert fast._reader(0).indexed
+    assert not slow._reader(0).indexed
+
+
+def test_torch_data_loader_reads_it(store: tuple[Path, Manifest]):
+    """Torch's own DataLoader gets every item, in order, from a dataset sent to another process."""
+    dataset = ShardDataset(*store, "train", image_size=12)
+    dataset.fetch(np.arange(3))  # opens files and starts threads, which must stay behind
+    sent = pickle.loads(pickle.dumps(dataset))  # noqa: S301 - what a worker process gets
+    loader = torch.utils.data.DataLoader(sent, batch_size=32)
+    pairs = list(loader)
+    assert torch.cat([labels for _, labels in pairs]).equal(dataset.labels)
+    assert torch.cat([images for images, _ in pairs])[5].equal(dataset[5][0])
+
+
+def test_table_goes_to_the_resident(tmp_path: Path):
+    """A table manifest is refused by the image dataset, which names the way to load it."""
+    manifest = write_raw(tmp_path, table_batch(), TABLE)
+    with pytest.raises(TrainingError, match="load_resident"):
+        ShardDataset(tmp_path, manifest, "train")

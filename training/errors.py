@@ -1,0 +1,47 @@
+"""The errors that Gristmill's learning side raises.
+
+TrainingError               anything a person must mend before the run can go on
+├── StoreError              the shard store cannot be written, is in use or lacks what was asked for
+├── DamageError             stored bytes are not what was written; carries the shard and the row
+└── LedgerError             the books do not balance: a sample was lost, doubled or invented
+"""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """One sentence that says where, what, the value got, what is allowed and what to do.
+
+    >>> print(TrainingError("shards", "no such split", got="dev", allowed="Splits: test, train."))
+    shards: no such split (got 'dev'). Splits: test, train.
+    """
+
+    def __init__(
+        self, where: str, problem: str, *, got: object = None, allowed: str = "", advice: str = ""
+    ) -> None:
+        self.where, self.problem, self.got = where, problem, got
+        self.allowed, self.advice = allowed, advice
+        value = "" if got is None else f" (got {got!r})"
+        rest = "".join(f" {part}" for part in (allowed, advice) if part)
+        super().__init__(f"{where}: {problem}{value}.{rest}")
+
+
+class StoreError(TrainingError):
+    """The shard store cannot be written, is in use, or lacks what was asked for."""
+
+
+class DamageError(TrainingError):
+    """Stored bytes are not what was written.
+
+    >>> print(DamageError("data/train/ab12.parquet", 7, "the image is not what was written"))
+    data/train/ab12.parquet, row 7: the image is not what was written. Write the shards again.
+    """
+
+    def __init__(self, shard: str, row: int | None, problem: str) -> None:
+        self.shard, self.row = shard, row
+        where = shard if row is None else f"{shard}, row {row}"
+        super().__init__(where, problem, advice="Write the shards again.")
+
+
+class LedgerError(TrainingError):
+    """The books do not balance: a sample was lost, doubled or invented."""

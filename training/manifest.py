@@ -1,0 +1,174 @@
+"""The manifest: one JSON document that names every shard of a data set, with digests and lineage.
+
+Its file name is the sha256 of its bytes. It holds no time, no host and no absolute path, so the
+same input with the same configuration gives the same digest. pydantic reads it at the boundary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from training.errors import DamageError, StoreError
+from training.shard_store import StoredFile, write_atomic
+
+FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
+_PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger)/[0-9a-f]{16}(\.idx)?\.parquet$")
+_DIGEST = re.compile(r"^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One Parquet file.
+
+    logical: digest of its rows, whoever wrote them. footer: xxh3-128 of the Parquet footer, which
+    page checksums leave out. row_start: its first row's position in the split.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    logical: str
+    footer: str
+    rows: int
+    row_start: int
+    row_groups: int
+    key_min: str
+    key_max: str
+    label_counts: Mapping[str, int]
+    index: StoredFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The shards of one split. rows_in: input samples; bits: 2**bits shards by hash of the key."""
+
+    rows: int
+    rows_in: int
+    dropped: int
+    bytes: int
+    bits: int
+    label_counts: Mapping[str, int]
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Column names and types. arrow: the Arrow IPC schema, base64. hf_features: Hugging Face."""
+
+    arrow: str
+    digest: str
+    hf_features: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a data set is made of. digest: sha256 of the stored document (not part of it)."""
+
+    digest: str
+    format: Literal["gristmill.manifest/1"]
+    kind: Literal["image", "table"]
+    name: str
+    parent: str | None
+    logical_digest: str
+    created_by: Mapping[str, str]
+    config: Mapping[str, Any]
+    source: tuple[Mapping[str, Any], ...]
+    checks: tuple[Mapping[str, Any], ...]
+    schema: Schema
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+    ledger: tuple[StoredFile, ...]
+    layout: Mapping[str, Any]
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    @property
+    def rows(self) -> int:
+        """All samples in all splits."""
+        return sum(split.rows for split in self.splits.values())
+
+    def split(self, name: str) -> Split:
+        """Return one split.
+
+        Raises:
+            StoreError: if there is no split of that name; it lists those there are.
+        """
+        if name not in self.splits:
+            known = f"Splits: {', '.join(sorted(self.splits))}."
+            raise StoreError(f"manifest {self.name}", "no such split", got=name, allowed=known)
+        return self.splits[name]
+
+
+def store_manifest(out: Path, manifest: Manifest) -> Manifest:
+    """Write `manifest` under its own digest and return it with that digest."""
+    document = asdict(manifest)
+    del document["digest"]
+    data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    write_atomic(out / "manifests" / f"{digest}.json", data)
+    return replace(manifest, digest=digest)
+
+
+def read_manifest(out: Path, digest: str | None = None) -> Manifest:
+    """Return a manifest of the store `out`; the one that `CURRENT` names if `digest` is None.
+
+    Raises:
+        StoreError: if there is no such manifest.
+        DamageError: if its bytes do not have the digest of its name, or are no manifest.
+    """
+    digest = digest or current_digest(out)
+    if not _DIGEST.match(digest):
+        raise StoreError(str(out), "this is no manifest digest", got=digest[:80])
+    path = f"manifests/{digest}.json"
+    try:
+        data = (out / path).read_bytes()
+    except FileNotFoundError as missing:
+        raise StoreError(str(out), "holds no such manifest", got=digest) from missing
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DamageError(path, None, "the manifest is not what was written")
+    return _parse(path, digest, data)
+
+
+def current_digest(out: Path) -> str:
+    """Return the digest that `CURRENT` holds.
+
+    Raises:
+        StoreError: if the store has no current manifest.
+    """
+    try:
+        return (out / "CURRENT").read_text("ascii", errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError) as missing:
+        advice = "Write shards there first, or name a manifest."
+        raise StoreError(str(out), "has no current manifest", advice=advice) from missing
+
+
+def _parse(path: str, digest: str, data: bytes) -> Manifest:
+    try:
+        document = json.loads(data)
+        manifest = TypeAdapter(Manifest).validate_python({**document, "digest": digest})
+    except (ValueError, TypeError, ValidationError) as broken:
+        raise DamageError(path, None, f"cannot be read as {FORMAT} ({_first(broken)})") from broken
+    for stray in (name for name in _paths(manifest) if not _PATH.match(name)):
+        raise DamageError(path, None, f"names a path outside the store ({stray!r})")
+    return manifest
+
+
+def _first(broken: Exception) -> str:
+    if isinstance(broken, ValidationError):
+        first = broken.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(broken)
+
+
+def _paths(manifest: Manifest) -> list[str]:
+    shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    indexes = [shard.index.path for shard in shards if shard.index]
+    return [shard.path for shard in shards] + indexes + [file.path for file in manifest.ledger]

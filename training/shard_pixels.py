@@ -1,0 +1,71 @@
+"""Encoded images to pixels: simplejpeg for JPEG (bit-identical to Pillow), Pillow for the rest."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+_JPEG = b"\xff\xd8\xff"
+_COLOUR = 3
+
+
+def decode_image(data: bytes | memoryview, image_size: int, channels: int) -> NDArray[np.uint8]:
+    """Return an image as uint8 (channels, image_size, image_size), 0..255.
+
+    Its largest centred square is resized (bilinear with antialiasing); a square of the right size
+    is left as it is. channels: 1 (luma) or 3 (RGB). JPEGs are decoded strictly, and leniently if
+    that fails, since raw data may hold silent damage.
+
+    Raises:
+        ValueError: if no decoder can read it, or channels is neither 1 nor 3.
+    """
+    if channels not in (1, _COLOUR):
+        raise ValueError(f"channels must be 1 or 3, got {channels}")
+    pixels = _decode_jpeg(data, channels) if bytes(data[:3]) == _JPEG else None
+    if pixels is None:
+        pixels = _decode_other(data, channels)
+    if pixels.shape[:2] != (image_size, image_size):
+        pixels = _fit(pixels, image_size)
+    return np.ascontiguousarray(pixels.reshape(image_size, image_size, channels).transpose(2, 0, 1))
+
+
+def _decode_jpeg(data: bytes | memoryview, channels: int) -> NDArray[np.uint8] | None:
+    space = "RGB" if channels == _COLOUR else "GRAY"
+    for strict in (True, False):
+        try:
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, strict=strict)
+        except ValueError:
+            continue
+        return pixels
+    return None
+
+
+def _decode_other(data: bytes | memoryview, channels: int) -> NDArray[np.uint8]:
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return np.asarray(_flatten(image, "RGB" if channels == _COLOUR else "L"))
+    except Exception as broken:
+        raise ValueError(f"no decoder can read it ({type(broken).__name__}: {broken})") from broken
+
+
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits and more: keep the upper 8 of 16
+        deep = np.asarray(image).astype(np.int64).clip(0, 65_535) >> 8
+        image = Image.fromarray(deep.astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # else Pillow guesses, and says so
+    return image.convert(mode)
+
+
+def _fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    box: Any = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -1,0 +1,238 @@
+"""Shards: the cleaned data as files that other tools read, and the books that go with them.
+
+    out/CURRENT                          digest of the current manifest; moves last
+    out/manifests/<sha256>.json          see manifest.py
+    out/data/<split>/<sha16>.parquet     content-addressed; see shard_format.py
+    out/index/<sha16>.idx.parquet        byte range of each image; derived, see shard_index.py
+    out/ledger/<sha16>.parquet           one row for each input sample; see ledger.py
+
+One store holds both data sets, raw (no parent) and cleaned (parent: raw). A row's shard depends on
+the hash of its key alone, so a dropped sample changes its own shard and the others are shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from training.errors import TrainingError
+from training.ledger import settle
+from training.manifest import FORMAT, Manifest, Shard, Split, read_manifest, store_manifest
+from training.shard_digest import footer_digest, logical_digest
+from training.shard_format import ROW_GROUP_BYTES, describe_schema, encode_frame, encode_shard
+from training.shard_index import index_shard
+from training.shard_rows import plain_rows, shape_images, shape_table
+from training.shard_spill import Spill, count_bits
+from training.shard_store import locked, point_current, put
+
+_PLACED = ("key", "split", "label", "label_orig")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSpec:
+    """How a data set is written.
+
+    classes: label names in order, the class numbers of training; empty: those that occur, sorted.
+    source: what was read, each with uri relative to its root, bytes, sha256, rows as far as known.
+    shard_bytes, shard_rows: upper limits of an average shard; a cleaned manifest keeps its parent's
+    number of shards. layout: 'train' (images uncompressed) or 'archive' (all zstd).
+    """
+
+    name: str
+    kind: Literal["image", "table"]
+    classes: tuple[str, ...] = ()
+    config_digest: str = ""
+    checks: tuple[Mapping[str, object], ...] = ()
+    source: tuple[Mapping[str, object], ...] = ()
+    shard_bytes: int = 256 * 1024 * 1024
+    shard_rows: int = 1_000_000
+    layout: Literal["train", "archive"] = "train"
+
+
+def write_manifest(
+    out: Path,
+    batches: Iterable[Any],
+    ledger: Any,
+    spec: ShardSpec,
+    *,
+    parent: str | None = None,
+    make_current: bool = False,
+) -> Manifest:
+    """Write rows as shards, then their ledger, then their manifest, then `CURRENT`.
+
+    out: the store. batches: pyarrow RecordBatches as `shape_images` or `shape_table` take them, in
+    any order. ledger: pyarrow Table as `settle` takes it (see `build_ledger`), one row for each
+    input sample. parent: digest of the raw manifest that these rows were cleaned from.
+    Memory: 64 MiB of waiting rows and one shard. A killed or failed write leaves `CURRENT` as it
+    was; a second one skips shards that are there.
+
+    Raises:
+        StoreError: if the store is in use, read-only or full.
+        LedgerError: if rows and ledger do not balance.
+        TrainingError: if batches or labels are not what the spec says.
+    """
+    _refuse_absolute(spec.source)
+    with locked(out), Spill(out) as spill:
+        before = read_manifest(out, parent).splits if parent else {}
+        _collect(spill, batches, spec)
+        bits = {name: _bits(before.get(name), spill.totals[name], spec) for name in spill.totals}
+        schema, entry = describe_schema(spill.schema)
+        written = _write_shards(out, spill, bits, schema, spec.layout)
+        placed = pl.concat(frame for _, _, frame in written)
+        books = settle(ledger, placed)
+        manifest = Manifest(
+            digest="",
+            format=FORMAT,
+            kind=spec.kind,
+            name=spec.name,
+            parent=parent,
+            logical_digest=_logical(written),
+            created_by=_versions(),
+            config={"digest": spec.config_digest},
+            source=spec.source,
+            checks=spec.checks,
+            schema=entry,
+            classes=_classes(placed, spec),
+            splits=_splits(written, bits, books),
+            ledger=(put(out, "ledger", encode_frame(books), len(books)),),
+            layout=_layout(spec),
+        )
+        manifest = store_manifest(out, manifest)
+        if make_current:
+            point_current(out, manifest.digest)
+    return manifest
+
+
+def _refuse_absolute(source: Iterable[Mapping[str, object]]) -> None:
+    for uri in (str(entry.get("uri", "")) for entry in source):
+        if uri.startswith(("/", "file:")):
+            advice = "Give it relative to the root of the source: digests must not hold places."
+            raise TrainingError("shards", "a source has an absolute path", got=uri, advice=advice)
+
+
+def _collect(spill: Spill, batches: Iterable[Any], spec: ShardSpec) -> None:
+    shape = shape_images if spec.kind == "image" else shape_table
+    for batch in batches:
+        if batch.num_rows:
+            spill.add(*shape(batch))
+    spill.finish()
+    if spill.schema is None:
+        raise TrainingError(f"shards {spec.name}", "there are no samples to write")
+
+
+def _bits(before: Split | None, total: tuple[int, int], spec: ShardSpec) -> int:
+    if before is not None:
+        return before.bits
+    return count_bits(*total, spec.shard_rows, spec.shard_bytes)
+
+
+def _write_shards(
+    out: Path, spill: Spill, bits: Mapping[str, int], schema: Any, layout: str
+) -> list[tuple[str, Shard, pl.DataFrame]]:
+    """Encode shard after shard; return split, entry and the placed rows of each."""
+    written = []
+    for split in sorted(bits):
+        row_start = 0
+        for number in range(2 ** bits[split]):
+            table = spill.read(split, number, bits[split])
+            if table.num_rows:
+                shard, placed = _write_shard(out, split, table, schema, layout, row_start=row_start)
+                written.append((split, shard, placed))
+                row_start += shard.rows
+    return written
+
+
+def _write_shard(
+    out: Path, split: str, table: Any, schema: Any, layout: str, *, row_start: int
+) -> tuple[Shard, pl.DataFrame]:
+    data = encode_shard(table, schema, layout)
+    file = put(out, f"data/{split}", data, table.num_rows)
+    rows = plain_rows(table)
+    keys = rows["key"]
+    shard = Shard(
+        path=file.path,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        logical=logical_digest(rows),
+        footer=footer_digest(data),
+        rows=file.rows,
+        row_start=row_start,
+        row_groups=pq.read_metadata(BytesIO(data)).num_row_groups,
+        key_min=keys[0],
+        key_max=keys[-1],
+        label_counts=_count_labels(rows["label"]),
+        index=index_shard(out, data, file.sha256) if layout == "train" else None,
+    )
+    place = [pl.lit(file.path).alias("shard"), pl.int_range(pl.len()).alias("shard_row")]
+    return shard, rows.select(*_PLACED, *place)
+
+
+def _count_labels(labels: pl.Series) -> dict[str, int]:
+    counts = labels.drop_nulls().value_counts(name="count").sort(labels.name)
+    return dict(counts.iter_rows())
+
+
+def _logical(written: list[tuple[str, Shard, pl.DataFrame]]) -> str:
+    lines = "".join(f"{split} {shard.logical}\n" for split, shard, _ in written)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _classes(placed: pl.DataFrame, spec: ShardSpec) -> tuple[str, ...]:
+    seen = sorted(placed["label"].drop_nulls().unique().to_list())
+    if not spec.classes:
+        return tuple(seen)
+    if strays := sorted(set(seen) - set(spec.classes)):
+        known = f"Classes: {', '.join(spec.classes[:20])}."
+        raise TrainingError(f"shards {spec.name}", "unknown labels", got=strays[:3], allowed=known)
+    return spec.classes
+
+
+def _splits(
+    written: list[tuple[str, Shard, pl.DataFrame]], bits: Mapping[str, int], books: Any
+) -> dict[str, Split]:
+    rows_in = Counter(books.column("split").to_pylist())
+    return {name: _split(name, written, bits.get(name, 0), rows_in[name]) for name in rows_in}
+
+
+def _split(
+    name: str, written: list[tuple[str, Shard, pl.DataFrame]], bits: int, rows_in: int
+) -> Split:
+    shards = tuple(shard for split, shard, _ in written if split == name)
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        counts.update(shard.label_counts)
+    rows = sum(shard.rows for shard in shards)
+    return Split(
+        rows=rows,
+        rows_in=rows_in,
+        dropped=rows_in - rows,
+        bytes=sum(shard.bytes for shard in shards),
+        bits=bits,
+        label_counts=dict(counts),
+        shards=shards,
+    )
+
+
+def _layout(spec: ShardSpec) -> dict[str, object]:
+    return {
+        "name": spec.layout,
+        "image_compression": "none" if spec.layout == "train" else "zstd",
+        "page_crc": True,
+        "row_group_bytes": ROW_GROUP_BYTES,
+        "shard_bytes": spec.shard_bytes,
+        "shard_rows": spec.shard_rows,
+        "order": "key",
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"gristmill": version("gristmill"), "writer": f"pyarrow {version('pyarrow')}"}
