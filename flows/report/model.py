@@ -1,0 +1,164 @@
+"""The report as plain data: everything that a page, a terminal or a test may want to know.
+
+`gristmill.report/1`. All of it but `occasion` (machine, versions, seconds, name of the run) is
+the same for two runs of the same data and configuration on one kind of machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from checks.core.check import Check, load_checks
+from flows.app.store import writing
+from flows.report.cells import read_cells
+from flows.report.columns import describe_columns
+from flows.report.curves import band_curves
+from flows.report.defects import score_defects
+from flows.report.duplicates import group_duplicates
+from flows.report.effects import describe_experiment
+from flows.report.figures import plain
+from flows.report.findings import EXAMPLES_MAX, describe_findings
+from flows.report.folder import RunData, read_run
+from flows.report.ledger import balance_classes, list_taken, sum_ledger
+from flows.report.method import (
+    describe_gate,
+    describe_occasion,
+    describe_reproduction,
+    describe_source,
+)
+from flows.report.thumbnails import draw_thumbnails
+from flows.report.verdict import state_verdict
+
+SCHEMA = "gristmill.report/1"
+THUMBNAILS_MAX = 120
+
+
+def build_report(
+    run: Path,
+    *,
+    source: Any = None,
+    truth: pl.DataFrame | None = None,
+    title: str | None = None,
+    max_thumbnails: int = THUMBNAILS_MAX,
+    checks: Mapping[str, Check] | None = None,
+) -> dict[str, Any]:
+    """Return the report of a run folder, as far as the run has come.
+
+    Args:
+        run: the run folder; tables and documents that are not there yet are named in `missing`.
+        source: the source object, for thumbnails and cell texts; None shows neither.
+        truth: planted defects, for recall and precision; see `score_defects`.
+        title: heading; None takes the source's name.
+        max_thumbnails: most pictures in the whole report.
+        checks: by id, for what each check says of itself; None loads all that are installed.
+
+    Returns:
+        JSON-able data, floats to 6 significant digits, no absolute path.
+
+    Raises:
+        SourceError, TableError, StoreError: the run folder is absent or broken.
+    """
+    read = read_run(run)
+    known = load_checks() if checks is None else checks
+    described = describe_experiment(read.experiment)
+    told = describe_source(read)
+    report = {
+        "schema": SCHEMA,
+        "title": title or told["name"],
+        "source": told,
+        "missing": list(read.missing),
+        "verdict": state_verdict(read.experiment, described),
+        "experiment": described,
+        "curves": band_curves(read.curves),
+        "taken": list_taken(read.decisions),
+        "ledger": sum_ledger(read.samples, read.decisions, read.repairs),
+        "caps": list((read.clean or {}).get("caps") or []),
+        "gate": describe_gate(read.gate),
+        "data_docs": (run / "data_docs" / "index.html").is_file(),
+        **_describe_samples(read, known, source, max_thumbnails),
+        "columns": describe_columns(read.profile, read.metrics),
+        "classes": balance_classes(read.samples, read.decisions),
+        "defects": _score(read, truth),
+        "reproduction": describe_reproduction(read),
+        "occasion": describe_occasion(read),
+    }
+    return dict(plain(report))
+
+
+def _score(read: RunData, truth: pl.DataFrame | None) -> list[dict[str, Any]]:
+    if truth is None or read.findings is None or read.samples is None:
+        return []
+    return score_defects(truth, read.findings, read.samples)
+
+
+def _describe_samples(
+    read: RunData, checks: Mapping[str, Check], source: Any, max_thumbnails: int
+) -> dict[str, Any]:
+    """Return findings, groups of duplicates and the thumbnails that both show."""
+    pictures = getattr(source, "modality", None) == "image" and max_thumbnails > 0
+    limit = _share(read.findings, max_thumbnails) if pictures else EXAMPLES_MAX
+    findings = describe_findings(read.findings, read.samples, read.decisions, checks, limit)
+    measured = (read.checks or {}).get("facts") or {}
+    for section in findings:
+        section["facts"] = measured.get(section["check_id"]) or {}
+    examples = [example for section in findings for example in section["examples"]]
+    read_cells(source, examples)
+    duplicates = group_duplicates(read.findings, read.samples, read.decisions)
+    thumbnails: dict[str, str] = {}
+    if pictures and read.samples is not None:
+        wanted = [example["sample_id"] for example in examples]
+        wanted += [m["sample_id"] for group in duplicates["groups"] for m in group["members"]]
+        wanted = list(dict.fromkeys(wanted))[:max_thumbnails]
+        duplicates = _cut_groups(duplicates, set(wanted))
+        thumbnails = draw_thumbnails(source, read.samples, read.metrics, wanted)
+    return {"findings": findings, "duplicates": duplicates, "thumbnails": thumbnails}
+
+
+def _share(findings: pl.DataFrame | None, max_thumbnails: int) -> int:
+    """Return how many examples a check may show, a third of the pictures left to duplicates."""
+    checks = 0 if findings is None else findings["check_id"].n_unique()
+    return max(1, min(EXAMPLES_MAX, 2 * max_thumbnails // (3 * max(1, checks))))
+
+
+def _cut_groups(duplicates: dict[str, Any], pictured: set[str]) -> dict[str, Any]:
+    """Leave out the groups whose members cannot all be shown."""
+    shown = [
+        group
+        for group in duplicates["groups"]
+        if all(member["sample_id"] in pictured for member in group["members"])
+    ]
+    return duplicates | {"groups": shown, "more": duplicates["total"] - len(shown)}
+
+
+def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report without what may differ between two runs of the same work.
+
+    >>> comparable({"schema": SCHEMA, "occasion": {"run": "tuesday"}})
+    {'schema': 'gristmill.report/1'}
+    """
+    return {key: value for key, value in report.items() if key != "occasion"}
+
+
+def dump_report(report: Mapping[str, Any]) -> str:
+    """Return the report as JSON text: the same bytes for the same report."""
+    return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_report(run: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write report.json, then report.html, each whole or not at all, and return both paths.
+
+    Raises:
+        StoreError: the disk is full or refuses.
+    """
+    from flows.report.page import render_html  # noqa: PLC0415 - charts are loaded when drawn
+
+    paths = run / "report.json", run / "report.html"
+    for path, text in ((paths[0], dump_report(report)), (paths[1], render_html(report))):
+        with writing(path) as file:
+            file.write(text.encode())
+    return paths

@@ -1,0 +1,154 @@
+"""The report as one HTML page that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from flows.report import charts
+from flows.report.effects import interval
+from flows.report.figures import compact, share, signed
+from flows.report.verdict import tell_ratio
+from flows.report.words import WORD_NAMES, headline, name_arm, name_endpoint, reveal, shown
+
+HERE = Path(__file__).parent
+OPEN_FINDINGS = 6
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """Return the page of a report made by `build_report`, as text to be written as UTF-8.
+
+    The page forbids itself every request and every script by its content security policy; all
+    that comes from data is escaped.
+    """
+    css = (HERE / "report.css").read_text("utf-8")
+    style_hash = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
+    template = _environment().get_template("report.html")
+    return template.render(
+        report=report,
+        css=Markup(css),  # noqa: S704 - our own style sheet, of which the policy holds the digest
+        style_hash=style_hash,
+        headline=_keep(headline(report)),
+        word=WORD_NAMES.get(report["verdict"]["word"], report["verdict"]["word"]),
+        pictures=_draw_pictures(report),
+        contents=_list_contents(report),
+        open_findings=OPEN_FINDINGS,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        shown=shown, compact=compact, share=share, signed=signed, arm=name_arm,
+        endpoint=name_endpoint, interval=_interval, columns_of=_columns_of, size=_size,
+        fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
+        as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
+    )  # fmt: skip
+    return environment
+
+
+def _keep(text: str) -> str:
+    """Return a sentence whose percent signs stay with their numbers."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _finalize(value: Any) -> Any:
+    """Let no text into the page, escaped or not, whose characters hide or turn it around."""
+    return reveal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _draw_pictures(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the SVG of each picture; None where there is nothing to draw."""
+    primary = (report["experiment"] or {}).get("primary")
+    tiers = list(dict.fromkeys(curve["tier"] for curve in report["curves"]))
+    others = [tier for tier in tiers if tier != primary] if primary in tiers else tiers[1:]
+    first = primary if primary in tiers else next(iter(tiers), None)
+    return {
+        "tier": first,
+        "curves": _safe(charts.draw_curves(report, first, narrow=False)),
+        "curves_narrow": _safe(charts.draw_curves(report, first, narrow=True)),
+        "gaps": _safe(charts.draw_gaps(report, first, narrow=False)),
+        "gaps_narrow": _safe(charts.draw_gaps(report, first, narrow=True)),
+        "others": [(t, _safe(charts.draw_curves(report, t, narrow=True))) for t in others],
+        "effects": _safe(charts.draw_effects(report)),
+        "taken": _safe(charts.draw_taken(report)),
+    }
+
+
+def _safe(svg: str | None) -> Markup | None:
+    return None if svg is None else Markup(svg)  # noqa: S704 - rebuilt from a list of shapes by vector.py
+
+
+def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (anchor, title) of the sections that this report has."""
+    sections = (
+        ("verdict", "Verdict", True),
+        ("pictures", "Pictures", report["curves"] or report["experiment"] or report["taken"]),
+        ("arms", "Arms", report["experiment"]),
+        ("gate", "Quality gate", report["gate"]),
+        ("findings", "Findings", report["findings"]),
+        ("problems", "Problems", report["source"]["problems"]),
+        ("duplicates", "Duplicates", report["duplicates"]["groups"]),
+        ("columns", report["columns"]["kind"].capitalize(), report["columns"]["rows"]),
+        ("classes", "Classes", report["classes"]),
+        ("defects", "Planted defects", report["defects"]),
+        ("method", "How measured", True),
+        ("ledger", "Ledger", report["ledger"]),
+        ("reproduce", "Reproduce", True),
+    )
+    return [(anchor, title) for anchor, title, there in sections if there]
+
+
+def _interval(effect: Mapping[str, Any]) -> str:
+    digits = {"pp": 2, "steps": 0, "nats": 4}.get(str(effect.get("unit")), 3)
+    return interval(dict(effect), digits)
+
+
+def _columns_of(rows: list[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of records whose values fit into a cell, in order of appearance."""
+    keys = (key for row in rows if isinstance(row, Mapping) for key in row)
+    return [
+        key
+        for key in dict.fromkeys(keys)
+        if all(not isinstance(row.get(key), dict) for row in rows)
+    ]
+
+
+def _cell(value: Any) -> str:
+    """Return any value for a table cell."""
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    return compact(value) if isinstance(value, int | float) or value is None else shown(value)
+
+
+def _as_text(value: Any) -> Markup:
+    """Return nested data as indented JSON, each line made safe to show."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False).splitlines()
+    return Markup("\n").join(shown(line, 200) for line in lines)
+
+
+def _size(count: int) -> str:
+    """Return bytes as people read them."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:  # noqa: PLR2004 - decimal prefixes
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _tall(counts: list[int], height: int = 32) -> list[float]:
+    """Return bar heights of a histogram; what is not zero stays visible."""
+    top = max(counts, default=0) or 1
+    return [round(max(1.0, height * count / top), 1) if count else 0.0 for count in counts]

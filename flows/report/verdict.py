@@ -1,0 +1,128 @@
+"""The headline of the report, and what must stand beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.report.effects import bounds, find_effect, interval
+from flows.report.figures import number, signed
+
+Fact = tuple[str, str, str, str]
+
+
+def state_verdict(
+    experiment: dict[str, Any] | None, described: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the headline in points of accuracy: word, sentence, interval, seeds, MDE, facts.
+
+    Args:
+        experiment: experiment.json, accuracies as fractions; None before training was compared.
+        described: the same by `describe_experiment`.
+    """
+    if not experiment or not described or not described["tiers"]:
+        return {"word": "not_measured", "sentence": "", "more": "", "margin": None, "facts": []}
+    tier = described["tiers"][0]
+    said = {**tier["verdict"], **(experiment.get("verdict") or {})}
+    main = find_effect(tier, "cleaned", "raw") or {}
+    word = str(said.get("word") or "undecided")
+    sentence, _, more = str(said.get("sentence") or _say(word, main)).partition(". ")
+    margin = number(said.get("margin"))
+    return {
+        "word": word,
+        "sentence": sentence if sentence.endswith(".") else f"{sentence}.",
+        "more": more,
+        "tier": tier["tier"],
+        **{key: main.get(key) for key in ("estimate", "low", "high", "unit", "n", "p", "mde")},
+        "margin": None if margin is None else 100 * margin,
+        "tiers_agree": described["agreement"].get("sign"),
+        "facts": _list_facts(tier, main, said, described),
+    }
+
+
+def _say(word: str, main: dict[str, Any]) -> str:
+    said = {
+        "helps": "Cleaning helps",
+        "hurts": "Cleaning hurts",
+        "equivalent": "Cleaning makes no difference that matters",
+    }.get(word, "It is undecided whether cleaning helps")
+    return f"{said}: {interval(main)} test accuracy against raw." if main else f"{said}."
+
+
+def _list_facts(
+    tier: dict[str, Any], main: dict[str, Any], said: dict[str, Any], described: dict[str, Any]
+) -> list[dict[str, str]]:
+    facts: list[Fact] = []
+    if main:
+        facts += _tell_main(main)
+    control = find_effect(tier, "cleaned", "random_drop")
+    if control:
+        note = "against dropping as many per class at random"
+        facts.append(("Cleaned against chance", _estimate(control), bounds(control), note))
+    facts += _tell_speed(said.get("speedup"))
+    again = find_effect(tier, "raw_again", "raw")
+    if again:
+        facts.append(("Raw against raw", _estimate(again), bounds(again), _holds_zero(again)))
+    facts += _tell_oracle(tier)
+    if described["agreement"].get("sentence"):
+        value = "agree in sign" if described["agreement"].get("sign") else "differ in sign"
+        facts.append(("Tiers", value, "", _words(described["agreement"])))
+    names = ("name", "value", "interval", "note")
+    return [dict(zip(names, fact, strict=True)) for fact in facts]
+
+
+def _tell_main(main: dict[str, Any]) -> list[Fact]:
+    note = f"test accuracy, 95 %, {main.get('n')} paired seeds"
+    rho = number(main.get("rho"))
+    if rho is not None:
+        note += f", correlation {signed(rho)}"
+    facts: list[Fact] = [("Cleaned against raw", _estimate(main), bounds(main), note)]
+    if number(main.get("low_new")) is not None:
+        new = bounds(main, low="low_new", high="high_new")
+        facts.append(("The same on new test data", new, "", "seeds and test items both redrawn"))
+    mde = number(main.get("mde"))
+    if mde is not None:
+        facts.append(("Smallest effect it could see", f"{mde:.2f} pp", "", "at 80 % power"))
+    return facts
+
+
+def _estimate(effect: dict[str, Any]) -> str:
+    return signed(number(effect.get("estimate")), str(effect.get("unit") or ""))
+
+
+def tell_ratio(speedup: dict[str, Any]) -> str:
+    """Return how many times sooner, with `at least` where the slower arm never arrived.
+
+    >>> tell_ratio({"ratio": 1.574, "at_least": True})
+    '\u2265 1.57 times'
+    """
+    ratio = number(speedup.get("ratio"))
+    least = "\u2265 " if speedup.get("at_least") else ""
+    return "\u2013" if ratio is None else f"{least}{ratio:.2f} times"
+
+
+def _tell_speed(speedup: dict[str, Any] | None) -> list[Fact]:
+    low, high = (number((speedup or {}).get(key)) for key in ("low", "high"))
+    if not speedup or low is None or high is None:
+        return []
+    reached = f"{speedup.get('reached')} and {speedup.get('reached_versus')} of {speedup.get('n')}"
+    note = f"to raw's final accuracy; cleaned and raw runs that reached it: {reached}"
+    return [("Convergence, raw to cleaned", tell_ratio(speedup), f"[{low:.2f}, {high:.2f}]", note)]
+
+
+def _tell_oracle(tier: dict[str, Any]) -> list[Fact]:
+    share, low, high = (number(tier["recovered"].get(k)) for k in ("fraction", "low", "high"))
+    if share is None:
+        return []
+    ends = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
+    return [("Of what perfect cleaning gains", f"{share:.2f}", ends, "over a random drop")]
+
+
+def _words(agreement: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {word}" for name, word in (agreement.get("words") or {}).items())
+
+
+def _holds_zero(effect: dict[str, Any]) -> str:
+    low, high = number(effect.get("low")), number(effect.get("high"))
+    if low is None or high is None:
+        return "no interval"
+    return "holds zero, as it must" if low <= 0 <= high else "does not hold zero: distrust this run"
