@@ -38,7 +38,10 @@ def _catalogue() -> Iterator[str]:
     yield "| check | looks at | finds | severity | default action |\n|---|---|---|---|---|"
     for check in checks:
         looks = f"{check.modality} {check.kind}"
-        yield f"| [{check.id}](#{check.id}) | {looks} | {check.dimension} | {check.severity} | {check.action} |"
+        yield (
+            f"| [{check.id}](#{check.id}) | {looks} | {check.dimension} "
+            f"| {check.severity} | {check.action} |"
+        )
     for check in checks:
         yield from _check_page(check)
 

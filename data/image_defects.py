@@ -61,7 +61,7 @@ def make_image_defects(out: Path, seed: int) -> pl.DataFrame:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.content)
     rows = [
-        (file.uri, 0, None, file.defect, PLAN[file.defect][1] if file.defect in PLAN else "",
+        (file.uri, 0, None, file.defect, PLAN[file.defect][1] if file.defect in PLAN else None,
          file.true_label, file.related_uri or None)
         for file in files
     ]  # fmt: skip

@@ -65,7 +65,7 @@ def _truth(part: pl.DataFrame, uri: str) -> pl.DataFrame:
         pl.col("row").cast(pl.Int64),
         kind.replace_strict(columns, default=None, return_dtype=pl.String).alias("column"),
         kind,
-        kind.replace_strict(checks, default="", return_dtype=pl.String).alias("check_id"),
+        kind.replace_strict(checks, default=None, return_dtype=pl.String).alias("check_id"),
         "true_label",
         pl.lit(None, dtype=pl.String).alias("related_uri"),
     )

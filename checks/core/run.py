@@ -1,0 +1,180 @@
+"""Runs checks: row checks as one lazy select, set checks one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from checks.core.check import Check, Judged
+from checks.core.errors import CheckError
+from checks.core.tables import Findings, Keyed, guard
+
+FINDING_COLUMNS = tuple(Findings.to_schema().columns)
+KEY = ["sample_id", "check_id", "column"]
+DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SetOutcome:
+    """What the set checks saw together.
+
+    findings: tables.Findings. scores: sample_id and one Float64 column for each ranking check,
+    a row for every sample. facts: by check id.
+    """
+
+    findings: pl.DataFrame
+    scores: pl.DataFrame
+    facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+def run_row_checks(metrics: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFrame:
+    """Apply every row check in one lazy select and return tables.Findings.
+
+    A sample whose `error_kind` says that it could not be read gets only the findings of checks
+    that ask for `error_kind`: half-measured values never judge it.
+
+    Args:
+        metrics: sample_id and one column per metric.
+        checks: configured; those of another kind are left out.
+
+    Raises:
+        CheckError: a check needs a metric that is not there, or does not answer yes or no.
+        TableError: the findings break their model.
+
+    >>> from checks.core.check import load_checks
+    >>> seen = pl.LazyFrame({"sample_id": ["a", "b"], "frame_count": [1, 9]})
+    >>> run_row_checks(seen, [load_checks()["animated"]])["evidence"].to_list()
+    ['frame_count 9']
+    """
+    rows = [check for check in checks if check.kind == "row"]
+    known = metrics.collect_schema()
+    for check in rows:
+        _require(check, known.names(), "metric")
+    read = pl.col("error_kind").is_null() if "error_kind" in known else pl.lit(value=True)
+    flags = [_flag(check, read).alias(check.id) for check in rows]
+    used = sorted({name for check in rows for name in check.needs} - {"sample_id"})
+    frame = metrics.select("sample_id", *(pl.col(name).alias(f"_{name}") for name in used), *flags)
+    judged = frame.collect()
+    parts = [_find(judged, check) for check in rows]
+    return guard(Findings, _gather(parts), "row checks")
+
+
+def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) -> SetOutcome:
+    """Apply every set check and return findings, scores and facts.
+
+    Samples whose `error_kind` in `metrics` says that they could not be read are hidden from the
+    checks and get null scores. A check is left out, with a fact that says so, where a table that
+    it needs is absent.
+
+    Args:
+        tables: by name: samples, and as far as there are any metrics, features, probabilities.
+        checks: configured; those of another kind are left out.
+
+    Raises:
+        CheckError: a check's scores have other columns than its own, or a sample twice.
+        TableError: the findings break their model.
+    """
+    everyone = tables["samples"].select("sample_id").sort("sample_id").collect()
+    scores, parts = everyone, [_gather([])]
+    facts: dict[str, Mapping[str, object]] = {}
+    shown = _hide_unreadable(tables)
+    for check in (check for check in checks if check.kind == "set"):
+        absent = [need for need in check.needs if not need.endswith("?") and need not in shown]
+        if absent:
+            facts[check.id] = {"not_run": f"no table {', '.join(absent)}"}
+            continue
+        judged: Judged = check({n: t for n, t in shown.items() if n in _names(check)})
+        parts.append(_complete(judged.findings, check))
+        facts[check.id] = dict(judged.facts)
+        if judged.scores is not None:
+            scores = _add_score(scores, judged.scores, check)
+    findings = guard(Findings, _gather(parts), "set checks")
+    return SetOutcome(findings, guard(Keyed, scores, "scores"), facts)
+
+
+def _names(check: Check) -> set[str]:
+    return {need.rstrip("?") for need in check.needs}
+
+
+def _require(check: Check, known: Sequence[str], what: str) -> None:
+    for name in check.needs:
+        if name not in known:
+            advice = f"Disable {check.id!r} or measure it."
+            raise CheckError(f"checks.{check.id}", f"there is no such {what}", got=name,
+                             advice=advice)  # fmt: skip
+
+
+def _flag(check: Check, read: pl.Expr) -> pl.Expr:
+    rule: pl.Expr = check()
+    return rule if "error_kind" in check.needs else rule & read
+
+
+def _find(judged: pl.DataFrame, check: Check) -> pl.DataFrame:
+    """The flagged rows of one check, with what was measured as value and evidence."""
+    if judged.schema[check.id] != pl.Boolean:
+        raise CheckError(f"checks.{check.id}", "does not answer yes or no",
+                         got=str(judged.schema[check.id]), allowed="Boolean.")  # fmt: skip
+    flagged = judged.filter(pl.col(check.id))
+    first = pl.col(f"_{check.needs[0]}")
+    numeric = judged.schema[f"_{check.needs[0]}"].is_numeric()
+    found = flagged.select(
+        "sample_id",
+        value=first.cast(pl.Float64).fill_nan(None) if numeric else pl.lit(None, pl.Float64),
+        threshold=pl.lit(_threshold(check), pl.Float64),
+        evidence=pl.concat_str(
+            [_phrase(name, flagged.schema[f"_{name}"]) for name in check.needs],
+            separator="; ", ignore_nulls=True,
+        ),
+    )  # fmt: skip
+    return _complete(found, check)
+
+
+def _threshold(check: Check) -> float | None:
+    numbers = (v for v in check.params.values() if isinstance(v, int | float))
+    return next((float(v) for v in numbers if not isinstance(v, bool)), None)
+
+
+def _phrase(name: str, dtype: pl.DataType) -> pl.Expr:
+    value = pl.col(f"_{name}")
+    rounded = value.round_sig_figs(DIGITS) if dtype.is_float() else value
+    return pl.lit(f"{name} ") + rounded.cast(pl.String)
+
+
+def _complete(found: pl.DataFrame, check: Check) -> pl.DataFrame:
+    """Give a check's own columns the rest of tables.Findings; its own severity stands."""
+    defaults = {
+        "column": pl.lit(None, pl.String), "threshold": pl.lit(None, pl.Float64),
+        "suggestion": pl.lit(None, pl.String), "severity": pl.lit(check.severity),
+    }  # fmt: skip
+    absent = [e.alias(name) for name, e in defaults.items() if name not in found.columns]
+    named = found.with_columns(
+        *absent, check_id=pl.lit(check.id), dimension=pl.lit(check.dimension)
+    )
+    return named.select(pl.col(FINDING_COLUMNS))
+
+
+def _gather(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    schema = {name: column.dtype.type for name, column in Findings.to_schema().columns.items()}
+    empty = pl.DataFrame(schema=schema)
+    return pl.concat([empty, *parts], how="vertical").sort(KEY)
+
+
+def _hide_unreadable(tables: Mapping[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
+    metrics = tables.get("metrics")
+    if metrics is None or "error_kind" not in metrics.collect_schema():
+        return dict(tables)
+    unread = metrics.filter(pl.col("error_kind").is_not_null()).select("sample_id")
+    return {name: table.join(unread, on="sample_id", how="anti") for name, table in tables.items()}
+
+
+def _add_score(scores: pl.DataFrame, found: pl.DataFrame, check: Check) -> pl.DataFrame:
+    if check.score is None or found.columns != ["sample_id", check.score]:
+        raise CheckError(f"checks.{check.id}", "its scores have the wrong columns",
+                         got=found.columns, allowed=f"sample_id, {check.score}.")  # fmt: skip
+    if found["sample_id"].is_duplicated().any():
+        raise CheckError(f"checks.{check.id}", "scores a sample twice",
+                         got=found.filter(pl.col("sample_id").is_duplicated())["sample_id"][0],
+                         allowed="One row for each sample.")  # fmt: skip
+    return scores.join(found, on="sample_id", how="left", maintain_order="left")

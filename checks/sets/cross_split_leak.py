@@ -1,0 +1,99 @@
+"""Training samples that stand in validation or test as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from checks.core.check import Judged, SetExample, set_check
+from checks.sets.copies import Rule, find_near, rank_samples
+
+A, B = "a" * 32, "b" * 32
+
+
+def _example(*splits: str) -> dict[str, dict[str, list[object]]]:
+    """The same content in each of `splits`, and a stranger in train."""
+    count = len(splits)
+    ids: list[object] = [f"{A}-{at}" for at in range(count)]
+    return {"samples": {
+        "sample_id": [*ids, f"{B}-0"],
+        "split": [*splits, "train"], "label": ["x"] * (count + 1),
+        "xxh3_128": [*[A] * count, B], "byte_size": [9] * (count + 1),
+    }}  # fmt: skip
+
+
+@set_check(
+    needs=("samples", "metrics?"),
+    dimension="leak",
+    severity="error",
+    action="drop",
+    bits64_max=6,
+    bits256_max=40,
+    bits256_small=16,
+    ac_std_min=4.0,
+    examples=(
+        SetExample(_example("train", "test"), frozenset({f"{A}-0"})),
+        SetExample(_example("train", "train"), frozenset()),
+        SetExample(_example("val", "test"), frozenset()),
+    ),
+)
+def cross_split_leak(
+    tables: Mapping[str, pl.LazyFrame], *, bits64_max: int, bits256_max: int,
+    bits256_small: int, ac_std_min: float,
+) -> Judged:  # fmt: skip
+    """Flag a train sample that equals, or nearly equals, a validation or test sample.
+
+    The suggestion is the sample that stays: in test before validation, the closest one first.
+
+    Why: a copy of a test sample in train turns the test into a memory exercise; accuracy rises
+    and says nothing about new data.
+    Source: ciFAIR (Barz and Denzler 2020, arXiv 1902.00423): 3.3 % of CIFAR-10's test images have
+    a near duplicate in train; distances as in `near_duplicate`.
+    """
+    ranked = rank_samples(tables)
+    best = ranked.unique("content", keep="first", maintain_order=True)
+    rule = Rule(bits64_max, bits256_max, bits256_small, ac_std_min)
+    pairs, facts = find_near(best, rule)
+    train = ranked.filter(pl.col("split") == "train").select("sample_id", "content")
+    held = _choose_held(ranked)
+    exact = train.join(held, on="content").with_columns(
+        bits256=pl.lit(0, pl.Int64), limit=pl.lit(bits256_max, pl.Int64), how=pl.lit("the same as")
+    )
+    near = train.join(_choose_near(best, pairs, held), on="content")
+    near = near.join(exact, on="sample_id", how="anti").select(exact.columns)
+    return Judged(_tell(pl.concat([exact, near])), facts=facts)
+
+
+def _choose_held(ranked: pl.DataFrame) -> pl.DataFrame:
+    """For each content outside train the sample that stays: in test before validation."""
+    held = ranked.filter(pl.col("split") != "train").sort(
+        pl.col("split") != "test", maintain_order=True
+    )
+    first = held.unique("content", keep="first", maintain_order=True)
+    return first.select("content", suggestion="sample_id", other="split")
+
+
+def _choose_near(best: pl.DataFrame, pairs: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """For each content the closest near copy outside train, in test before validation."""
+    content = best["content"]
+    told = pl.when(pl.col("how").is_null()).then(pl.lit("nearly the same as"))
+    named = pairs.select(
+        "bits256", "limit", how=told.otherwise(pl.format("{} and nearly the same as", "how")),
+        one=content.gather(pairs["left"]), two=content.gather(pairs["right"]),
+    )  # fmt: skip
+    swapped = named.rename({"one": "two", "two": "one"}).select(named.columns)
+    across = pl.concat([named, swapped]).join(held, left_on="two", right_on="content")
+    order = ["one", "away", "bits256", "suggestion"]
+    closest = across.with_columns(away=pl.col("other") != "test").sort(order)
+    return closest.unique("one", keep="first", maintain_order=True).rename({"one": "content"})
+
+
+def _tell(leaks: pl.DataFrame) -> pl.DataFrame:
+    evidence = pl.format("{} {} in {} ({} of 256 bits differ)", "how", "suggestion", "other",
+                         "bits256")  # fmt: skip
+    return leaks.select(
+        "sample_id", pl.col("bits256").cast(pl.Float64).alias("value"),
+        pl.col("limit").cast(pl.Float64).alias("threshold"), "suggestion",
+        evidence.alias("evidence"),
+    ).sort("sample_id")  # fmt: skip

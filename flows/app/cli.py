@@ -1,0 +1,206 @@
+"""The command line: `gristmill`. Heavy libraries are imported inside the commands that need them.
+
+Exit codes: 0 clean; 1 findings at or above --fail-on, or a failed quality gate; 2 a wrong command,
+configuration or source. Humans read stderr, --json goes to stdout.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from checks.core.errors import GristmillError
+
+FailOn = Literal["info", "warning", "error", "never"]
+Kind = Literal["auto", "image_folder", "image_table", "table"]
+WRONG_USAGE = 2
+
+app = App(
+    name="gristmill",
+    help="Profile, check and clean a data set, then measure what the cleaning did to training.",
+    version="0.1.0",
+    version_flags=["--version"],
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """Where results go and what counts as failure."""
+
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/<name>-<digest>).")] = (
+        None
+    )
+    json: Annotated[bool, Parameter(negative="", help="Print the result as JSON on stdout.")] = (
+        False
+    )
+    debug: Annotated[bool, Parameter(negative="", help="Show tracebacks.")] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Data:
+    """How a source is read where no configuration says it."""
+
+    kind: Annotated[Kind | None, Parameter(help="Layout of the data.")] = None
+    label: Annotated[str | None, Parameter(help="Column that holds the class.")] = None
+    image: Annotated[str | None, Parameter(help="Column that holds the image bytes.")] = None
+    split: Annotated[str | None, Parameter(help="Column that holds train, val or test.")] = None
+
+
+NO_DATA = Data()
+NO_OUTPUT = Output()
+
+
+@app.command
+def init(
+    source: str, *, config: Path = Path("gristmill.toml"), data: Data = NO_DATA, force: bool = False
+) -> int:
+    """Look at SOURCE and write a commented gristmill.toml.
+
+    Args:
+        source: folder of images, Parquet, CSV or a glob.
+        config: file to write.
+        data: how the source is read; guessed where not given.
+        force: replace an existing file.
+    """
+    from flows.app.init_config import write_config  # noqa: PLC0415
+
+    say(write_config(source, config, force=force, **vars(data)))
+    return 0
+
+
+@app.command
+def run(
+    config: Path, *, output: Output = NO_OUTPUT, fail_on: FailOn = "never", no_prefect: bool = False
+) -> int:
+    """Run the whole line of a CONFIG: raw data in, verdict out.
+
+    Args:
+        config: a gristmill.toml, or the run folder of an earlier run.
+        output: run folder, JSON, tracebacks.
+        fail_on: lowest severity of a finding that makes the exit code 1.
+        no_prefect: run the same functions without a Prefect server.
+    """
+    from flows.app.launch import run_flow, run_plain  # noqa: PLC0415
+
+    starter = run_plain if no_prefect else run_flow
+    return _finish(lambda: starter(config, output.out), "run", output, fail_on)
+
+
+def _station(name: str, default: FailOn, summary: str) -> None:
+    """Register the command that runs the line up to the station `name`."""
+
+    def command(
+        target: str, *, data: Data = NO_DATA, output: Output = NO_OUTPUT, fail_on: FailOn = default
+    ) -> int:
+        from flows.app.launch import run_station  # noqa: PLC0415
+
+        def start() -> object:
+            return run_station(name, target, output.out, **vars(data))
+
+        return _finish(start, name, output, fail_on)
+
+    command.__doc__ = f"""{summary}
+
+    Args:
+        target: the data, a gristmill.toml, or a run folder.
+        data: how the data is read, where TARGET is the data.
+        output: run folder, JSON, tracebacks.
+        fail_on: lowest severity of a finding that makes the exit code 1.
+    """
+    app.command(command, name=name)
+
+
+_station("profile", "never", "Measure every sample, or every column.")
+_station("check", "error", "Profile, then judge: findings, worst first, and the quality gate.")
+_station("clean", "never", "Check, then decide and write cleaned shards.")
+_station("compare", "never", "Clean, then train on raw and cleaned data with controls.")
+_station("report", "never", "Write the report of a run folder, or of the whole line.")
+
+
+@app.command
+def checks(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """List every check.
+
+    Args:
+        json: print the catalogue as JSON on stdout.
+    """
+    from flows.app.catalogue import list_checks  # noqa: PLC0415
+
+    list_checks(as_json=json)
+    return 0
+
+
+@app.command
+def explain(check: str) -> int:
+    """Tell what a CHECK looks for, why, with which parameters and from which source."""
+    from flows.app.catalogue import explain_check  # noqa: PLC0415
+
+    explain_check(check)
+    return 0
+
+
+@app.command
+def server(*, port: int = 4200) -> int:
+    """Start a Prefect server on loopback, set up for Gristmill; telemetry stays off.
+
+    Args:
+        port: port on 127.0.0.1.
+    """
+    from flows.app.server import serve  # noqa: PLC0415
+
+    return serve(port)
+
+
+def say(text: str) -> None:
+    """Tell a human."""
+    print(text, file=sys.stderr)  # noqa: T201 - the command line speaks
+
+
+def _finish(start: Callable[[], object], station: str, output: Output, fail_on: FailOn) -> int:
+    """Run, show the outcome, and return the exit code that it deserves."""
+    from flows.app.outcome import Outcome, exit_code, show  # noqa: PLC0415
+
+    outcome = start()
+    assert isinstance(outcome, Outcome)
+    show(outcome, station, as_json=output.json)
+    return exit_code(outcome, fail_on)
+
+
+def main(tokens: list[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    tokens = sys.argv[1:] if tokens is None else tokens
+    try:
+        code = app(tokens, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        raise SystemExit(WRONG_USAGE) from None  # cyclopts has told what is wrong
+    except Exception as error:
+        if "--debug" in tokens:
+            raise
+        sentence = told(error)
+        if sentence is None:
+            raise
+        say(sentence)
+        raise SystemExit(WRONG_USAGE) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def told(error: BaseException) -> str | None:
+    """Return the sentence for an error that a person can mend, None for a fault of ours."""
+    if isinstance(error, GristmillError):
+        return str(error)
+    if type(error).__module__ == "training.errors":
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        from flows.app.store import disk_error  # noqa: PLC0415
+
+        return str(disk_error(str(error.filename), error))
+    return None
+
+
+if __name__ == "__main__":
+    main()

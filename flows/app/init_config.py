@@ -1,0 +1,135 @@
+"""A first gristmill.toml, written after a look at the data."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from checks.sources.source import open_source
+from flows.app.config import ConfigError
+from flows.app.sections import PolicySection, ProfileSection, SplitSection, TrainingSection
+from flows.app.store import writing
+
+LABEL_NAMES = ("label", "class", "target", "y", "outcome", "income", "category", "species")
+CLASSES_MAX = 100
+ROWS_LOOKED_AT = 10_000
+
+
+def write_config(
+    source: str, config: Path, *, force: bool = False, kind: str | None = None,
+    label: str | None = None, image: str | None = None, split: str | None = None,
+) -> str:  # fmt: skip
+    """Write a commented `config` for the data at `source`; return what was found, in a sentence.
+
+    Raises:
+        SourceError: the data cannot be reached or has no known shape.
+        ConfigError: `config` is there and `force` is not given.
+    """
+    if config.exists() and not force:
+        raise ConfigError([f"{config}: is there already. --force replaces it."])
+    seen = open_source(source, kind=_kind(kind), label=label, image=image, split=split)
+    if seen.kind == "table" and label is None:
+        label = guess_label(seen.scan().head(ROWS_LOOKED_AT).collect())
+        seen = open_source(source, kind="table", label=label, split=split)
+    entries = seen.entries()
+    facts = look_at(seen, entries)
+    settings = {"kind": seen.kind, "label": label, "image": image, "split": split}
+    with writing(config) as file:
+        file.write(render(place(source, config), settings, facts).encode())
+    told = f"{facts['samples']:,} samples, {len(facts['classes'])} classes"
+    return f"{config}: {seen.kind}, {told}, splits {facts['splits']}. Next: gristmill run {config}"
+
+
+def _kind(kind: str | None) -> Any:
+    return kind or "auto"  # open_source names the kinds that it knows
+
+
+def place(source: str, config: Path) -> str:
+    """Return `source` as seen from the folder of `config`."""
+    if "://" in source or Path(source).is_absolute():
+        return source
+    return Path(os.path.relpath(source, config.resolve().parent)).as_posix()
+
+
+def guess_label(rows: pl.DataFrame) -> str | None:
+    """Return the column that is most likely the class, None where nothing looks like one.
+
+    A known name wins; else the last column, if it has 2 to 100 different values.
+
+    >>> guess_label(pl.DataFrame({"uri": ["a"], "row": [0], "age": [3], "Income": ["low"]}))
+    'Income'
+    """
+    columns = [name for name in rows.columns if name not in ("uri", "row")]
+    named = {name.lower(): name for name in reversed(columns)}
+    for name in LABEL_NAMES:
+        if name in named:
+            return named[name]
+    last = columns[-1] if columns else None
+    return last if last and 1 < rows[last].n_unique() <= CLASSES_MAX else None
+
+
+def look_at(source: Any, entries: pl.DataFrame) -> dict[str, Any]:
+    """Return samples, classes, splits and problems of a source, without reading any image."""
+    del source
+    counts = entries["label"].drop_nulls().value_counts(sort=True).sort("label")
+    return {
+        "samples": entries.height,
+        "classes": counts["label"].to_list(),
+        "smallest": min(counts["count"], default=0),
+        "splits": entries["split"].drop_nulls().unique().sort().to_list() or "by hash",
+    }
+
+
+def render(path: str, settings: dict[str, str | None], facts: dict[str, Any]) -> str:
+    """Return the text of a configuration with a comment beside each setting."""
+    classes = facts["classes"]
+    shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")  # noqa: PLR2004
+    lines = [
+        "# Gristmill: raw data in, verdict out. `gristmill run` on this file runs the whole line.",
+        f"# Found: {facts['samples']:,} samples; {len(classes)} classes ({_comment(shown)});",
+        f"# smallest class {facts['smallest']:,} samples; splits: {facts['splits']}.",
+        "version = 1",
+        "",
+        "[source]",
+        f"path = {_text(path)} # relative to this file",
+        *(f"{key} = {_text(value)}" for key, value in settings.items() if value),
+        "",
+        *_section("split", SplitSection()),
+        *_section("profile", ProfileSection()),
+        "[checks] # `gristmill checks` lists them, `gristmill explain CHECK` tells about one",
+        "disabled = []",
+        "# [checks.too_dark]",
+        '# action = "drop"',
+        "",
+        *_section("policy", PolicySection()),
+        *_section("training", TrainingSection()),
+    ]
+    return "\n".join(lines)
+
+
+def _section(name: str, section: Any) -> list[str]:
+    """Return a section with its defaults, each commented out with what it means."""
+    lines = [f"[{name}]"]
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        shown = "" if value is None else _value(value)
+        lines.append(f"# {key} = {shown}".ljust(34) + f" # {field.description}")
+    return [*lines, ""]
+
+
+def _value(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _text(value: str) -> str:
+    """Return `value` as a TOML string; JSON's escapes are TOML's."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(text: str) -> str:
+    """Return `text` without characters that would end a TOML comment."""
+    return "".join(c if c.isprintable() else "?" for c in text)

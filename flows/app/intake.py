@@ -1,0 +1,140 @@
+"""From data to the tables `samples` and `metrics`: opening a source and measuring all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from checks.metrics.image_schema import Limits
+from checks.metrics.tabular_profile import TableProfile
+from checks.sources.identity import digest_rows, identify
+from checks.sources.source import open_source
+from flows.app.config import Config, digest
+from flows.app.progress import Progress, quiet
+from flows.app.store import RunFolder
+
+PROBLEMS_SHOWN = 200
+KEY = ["uri", "row"]
+
+
+def open_data(config: Config) -> Any:
+    """Return the source that `config` names.
+
+    Raises:
+        SourceError: it cannot be reached, has no known shape or not the columns named.
+    """
+    asked = config.source
+    return open_source(
+        config.location, kind=asked.kind, label=asked.label, image=asked.image, split=asked.split,
+        exclude=asked.exclude,
+    )  # fmt: skip
+
+
+def limits_of(config: Config) -> Limits:
+    """Return what decoding one image may cost."""
+    own = config.profile
+    return Limits(own.max_pixels, own.max_seconds, own.max_memory_mb)
+
+
+def cache_of(config: Config, run: RunFolder) -> Path:
+    """Return the folder of measured bundles, one for each source."""
+    return run.file("cache") / digest([config.location, config.source.kind])[:16]
+
+
+def workers_of(config: Config) -> int:
+    """Return how many processes decode: as the configuration says, else one for each core."""
+    return config.profile.workers or len(os.sched_getaffinity(0))
+
+
+def plan_bundles_of(config: Config, run: RunFolder, bundles_max: int) -> list[Any]:
+    """Return the bundles of images that are not yet measured; none for a table."""
+    from checks.metrics.image import plan_bundles  # noqa: PLC0415 - numba is slow to import
+
+    source = open_data(config)
+    if source.modality != "image":
+        return []
+    entries = source.entries()
+    size = max(config.profile.bundle_size, -(-entries.height // bundles_max))
+    return list(plan_bundles(entries, cache_of(config, run), size, limits_of(config)))
+
+
+def measure_bundle(
+    bundle: Any, config: Config, run: RunFolder, progress: Progress | None = None
+) -> int:
+    """Measure one bundle into the cache; return its number of samples."""
+    from checks.metrics.image import profile_bundle  # noqa: PLC0415 - numba is slow to import
+
+    profile_bundle(
+        open_data(config), bundle, cache=cache_of(config, run), workers=workers_of(config),
+        limits=limits_of(config), progress=progress,
+    )  # fmt: skip
+    return int(bundle.entries.height)
+
+
+def measure_all(
+    config: Config, run: RunFolder, source: Any, entries: pl.DataFrame, progress: Progress | None
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Return samples, metrics and the profile as plain data."""
+    measure = _measure_images if source.modality == "image" else _measure_rows
+    content, told, columns = measure(config, run, source, entries, progress or quiet)
+    named = entries.drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
+    split = config.split
+    samples = identify(named, split.seed, split.val_frac, split.test_frac)
+    metrics = samples.select("sample_id", *KEY).join(told, on=KEY, how="left")
+    return samples, metrics.drop(KEY), {**columns, **describe(config, source, samples)}
+
+
+Measured = tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]
+
+
+def _measure_images(
+    config: Config, run: RunFolder, source: Any, entries: pl.DataFrame, progress: Progress
+) -> Measured:
+    from checks.metrics.image import profile_images  # noqa: PLC0415 - numba is slow to import
+
+    measured = profile_images(
+        source, entries, workers=workers_of(config), limits=limits_of(config),
+        cache=cache_of(config, run), progress=progress, bundle_size=config.profile.bundle_size,
+    )  # fmt: skip
+    told = measured.drop("byte_size", "xxh3_128")
+    return measured.select(*KEY, "byte_size", "xxh3_128"), told, {}
+
+
+def _measure_rows(
+    _config: Config, _run: RunFolder, source: Any, _entries: pl.DataFrame, _progress: Progress
+) -> Measured:
+    from checks.metrics.tabular import profile_table, row_metrics  # noqa: PLC0415
+
+    profile = profile_table(source.scan(), label=source.label)
+    content = digest_rows(source.scan(), source.content_columns)
+    content = content.with_columns(pl.lit(None, dtype=pl.Int64).alias("byte_size"))
+    told = row_metrics(source.scan(), profile).collect()
+    return content, told, json.loads(profile.to_json())
+
+
+def describe(config: Config, source: Any, samples: pl.DataFrame) -> dict[str, Any]:
+    """Return what a reader of profile.json asks first."""
+    problems = source.problems()
+    return {
+        "kind": source.kind,
+        "modality": source.modality,
+        "source": config.source.path,
+        "samples": samples.height,
+        "splits": dict(samples["split"].value_counts().sort("split").rows()),
+        "classes": dict(samples["label"].drop_nulls().value_counts().sort("label").rows()),
+        "label_column": getattr(source, "label", None),
+        "problem_count": problems.height,
+        "problems": problems.head(PROBLEMS_SHOWN).to_dicts(),
+    }
+
+
+def read_table_profile(run: RunFolder) -> TableProfile:
+    """Return the column profile that the station `profile` stored for a table."""
+    names = {field.name for field in fields(TableProfile)}
+    plain = {key: value for key, value in run.read_json("profile.json").items() if key in names}
+    return TableProfile.from_json(json.dumps(plain))

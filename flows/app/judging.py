@@ -1,0 +1,98 @@
+"""From metrics to findings, scores and the quality gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from checks.core.cells import run_cell_checks
+from checks.core.check import Check, load_checks, select_checks
+from checks.core.run import run_row_checks, run_set_checks
+from flows.app.config import Config
+from flows.app.intake import read_table_profile
+from flows.app.mistakes import own_modules
+from flows.app.store import RunFolder, file_digest
+
+FINDING_KEY = ["sample_id", "check_id", "column"]
+SUSPICION_CHECK = "unlikely_label"
+
+
+def chosen_checks(config: Config, modality: str) -> list[Check]:
+    """Return the checks that run, as the configuration sets them.
+
+    The policy's `sure_precision` becomes the parameter of the label check, unless that is set.
+
+    Raises:
+        GristmillError: a check's module cannot be loaded.
+    """
+    asked = config.checks
+    known = load_checks(own_modules(asked.modules, config.base))
+    settings = {name: dict(changes) for name, changes in asked.settings.items()}
+    if SUSPICION_CHECK in known:
+        own = settings.setdefault(SUSPICION_CHECK, {})
+        own.setdefault("precision_min", config.policy.sure_precision)
+    return select_checks(known, modality, asked.disabled, settings)
+
+
+def check_digests(config: Config, modality: str) -> list[object]:
+    """Return what decides about findings: each check, its version and parameters, own modules."""
+    checks = chosen_checks(config, modality)
+    told = [[c.id, c.version, c.severity, c.action, sorted(c.params.items())] for c in checks]
+    names = [*own_modules(config.checks.modules, config.base), _contract_path(config)]
+    files = [Path(name.partition(":")[0]) for name in names if name]
+    return [told, [file_digest(path) for path in files if path.is_file()]]
+
+
+def judge(
+    config: Config, run: RunFolder, source: Any, features: pl.DataFrame | None
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Return findings, scores (a row for every sample) and the facts of the set checks."""
+    samples, metrics = run.read_table("samples"), run.read_table("metrics")
+    checks = chosen_checks(config, source.modality)
+    kinds = {kind: [c for c in checks if c.kind == kind] for kind in ("row", "cell", "set")}
+    found = [run_row_checks(metrics.lazy(), kinds["row"])]
+    if source.modality == "table":
+        ids, profile = samples.select("uri", "row", "sample_id"), read_table_profile(run)
+        found.append(run_cell_checks(source.scan(), ids, profile, kinds["cell"]))
+        if config.contract.path is not None:
+            from checks.suites.contract import (  # noqa: PLC0415 - pandas is slow to import
+                load_contract,
+                run_contract,
+            )
+
+            contract = load_contract(_contract_path(config))
+            found.append(run_contract(source.scan(), ids, contract))
+    tables = {"samples": samples.lazy(), "metrics": metrics.lazy()}
+    if features is not None:
+        tables["features"] = features.lazy()
+    outcome = run_set_checks(tables, kinds["set"])
+    findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
+    return findings.sort(FINDING_KEY), outcome.scores, dict(outcome.facts)
+
+
+def _contract_path(config: Config) -> str:
+    """Return a contract's path from the configuration's folder; a module's name stays."""
+    path = config.contract.path or ""
+    file, colon, model = path.partition(":")
+    is_file = file.endswith((".py", ".yaml", ".yml"))
+    return f"{config.locate(file)}{colon}{model}" if is_file else path
+
+
+def run_gate(
+    config: Config, run: RunFolder, source: Any, findings: pl.DataFrame
+) -> Mapping[str, Any]:
+    """Run the quality gate over the metric table; it writes gate.json and data_docs."""
+    from checks.suites import gate, metric_table  # noqa: PLC0415 - great_expectations is slow
+
+    ids = [check.id for check in chosen_checks(config, source.modality)]
+    table = metric_table.build(
+        run.read_table("samples"), run.read_table("metrics"), findings, source.modality,
+        check_ids=ids, scan=source.scan() if source.modality == "table" else None,
+    )  # fmt: skip
+    suite = config.locate(config.gate.suite) if config.gate.suite else None
+    rules = config.gate.model_dump(exclude={"suite"}, exclude_defaults=True)
+    outcome = gate.run_gate(table, rules, run.path, suite)
+    return {"passed": outcome.passed, "failures": [one.sentence for one in outcome.failures]}

@@ -1,0 +1,142 @@
+"""Bridges to training/: features for the checks that rank, and the experiment on two manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from flows.app.config import Config
+from flows.app.progress import Progress, quiet
+from flows.app.store import RunFolder
+from training.encoder import fit_encoder, one_hot
+from training.errors import TrainingError
+from training.features import compute_features, reduce
+from training.resident import Resident, load_resident
+
+SIDE_MAX_PX, SIDE_MIN_PX, SIDE_STEP_PX = 32, 16, 4
+TABLE_WIDTH = 64  # columns of a table's feature vector after the principal components
+ROWS_MIN = 40  # fewer rows fit no features
+SPLITS = ("train", "val", "test")
+
+
+def compute_feature_table(config: Config, run: RunFolder, raw: Any) -> pl.DataFrame | None:
+    """Return sample_id and a float32 vector `features` for every readable sample of `raw`.
+
+    Nothing is learnt from labels; everything is fitted on the train split. None where the train
+    split is too small, or no column varies.
+
+    Raises:
+        TrainingError: the raw shards are damaged, or do not fit into memory.
+    """
+    if "train" not in raw.splits or raw.split("train").rows < ROWS_MIN:
+        return None
+    with _one_thread():
+        keys, matrix = (_image_features if raw.kind == "image" else _table_features)(
+            config, run, raw
+        )
+    if matrix is None:
+        return None
+    width = pl.Array(pl.Float32, matrix.shape[1])
+    frame = pl.DataFrame({"sample_id": keys.tolist(), "features": pl.Series(matrix, dtype=width)})
+    return frame.sort("sample_id")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep the order of float sums the same on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _parts(run: RunFolder, raw: Any, **settings: Any) -> dict[str, Resident]:
+    names = [name for name in SPLITS if name in raw.splits]
+    return {name: load_resident(run.file("shards"), raw, name, **settings) for name in names}
+
+
+def _image_features(
+    config: Config, run: RunFolder, raw: Any
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    grey = bool(run.read_table("metrics")["is_grey"].drop_nulls().all())
+    parts = _parts(run, raw, image_size=image_side(config, run), channels=1 if grey else 3)
+    images = np.concatenate([_pixels(part) for part in parts.values()])
+    keys = np.concatenate([part.keys for part in parts.values()])
+    return keys, compute_features(images, np.arange(len(parts["train"])))
+
+
+def _pixels(part: Resident) -> NDArray[np.uint8]:
+    assert part.images is not None
+    return part.images.cpu().numpy()
+
+
+def image_side(config: Config, run: RunFolder) -> int:
+    """Return the side that images are brought to, px: as set, else by their median shorter side.
+
+    The median is cut to 16..32 px, in steps of 4.
+    """
+    if config.training.image_size is not None:
+        return config.training.image_size
+    metrics = run.read_table("metrics")
+    if "width_px" not in metrics.columns:
+        return SIDE_MAX_PX
+    shorter = metrics.select(pl.min_horizontal("width_px", "height_px")).to_series().drop_nulls()
+    middle = int(shorter.quantile(0.5, "lower") or SIDE_MAX_PX)
+    return max(SIDE_MIN_PX, min(SIDE_MAX_PX, middle) // SIDE_STEP_PX * SIDE_STEP_PX)
+
+
+def _table_features(
+    _config: Config, run: RunFolder, raw: Any
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    parts = _parts(run, raw)
+    keys = np.concatenate([part.keys for part in parts.values()])
+    frames = {name: _frame(part) for name, part in parts.items()}
+    try:
+        encoder = fit_encoder(frames["train"])
+    except TrainingError:  # no column varies: nothing to tell samples apart by
+        return keys, None
+    encoded = [one_hot(encoder.encode(frame), encoder.levels) for frame in frames.values()]
+    fit_rows = np.arange(len(parts["train"]))
+    return keys, reduce(np.concatenate(encoded), fit_rows, TABLE_WIDTH)
+
+
+def _frame(part: Resident) -> pl.DataFrame:
+    """Return a table's columns as they were stored; NaN of numbers is null again."""
+    columns = [pl.Series(name, values.tolist() if values.dtype == object else values,
+                         nan_to_null=True, strict=False)
+               for name, values in part.columns.items()]  # fmt: skip
+    return pl.DataFrame(columns)
+
+
+def compare_arms(
+    config: Config, run: RunFolder, manifests: Mapping[str, Any], progress: Progress | None
+) -> None:
+    """Run the experiment on the raw and the cleaned manifest: curves.parquet, experiment.json.
+
+    Raises:
+        TrainingError: the data cannot carry the experiment.
+    """
+    from flows.app.stations import read_truth  # noqa: PLC0415 - a circle
+    from training.experiment import ExperimentOptions, run_experiment  # noqa: PLC0415
+
+    own = config.training
+    options = ExperimentOptions(
+        tiers=own.tiers, seeds=own.seeds, steps=own.steps, batch_size=own.batch_size,
+        image_size=image_side(config, run), device=own.device, margin=own.margin,
+        optimiser=own.optimiser, ablations=own.ablations,
+    )  # fmt: skip
+    tell = progress or quiet
+    run_experiment(
+        run.file("shards"), str(manifests["raw_manifest"]), str(manifests["cleaned_manifest"]),
+        options, truth=read_truth(config), out=run.path,
+        progress=lambda _tier, done, total: tell(done, total),
+    )  # fmt: skip
+    run.read_table("curves")  # guarded, as every table that crosses a boundary

@@ -1,0 +1,58 @@
+"""How far a station has come, told to a person in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[int, int], None]
+
+
+def quiet(_done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+@contextmanager
+def terminal_bar(title: str) -> Iterator[Progress]:
+    """Show a bar on stderr while the block runs; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield quiet
+        return
+    from rich.console import Console  # noqa: PLC0415 - a run without a terminal needs no rich
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+def at_most(
+    tell: Progress, every_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+) -> Progress:
+    """Return `tell` limited to one call in `every_s` seconds; the last step always passes.
+
+    >>> seen = []
+    >>> tell = at_most(lambda done, total: seen.append(done), clock=lambda: 0.0)
+    >>> [tell(done, 9) for done in range(10)] and seen
+    [0, 9]
+    """
+    last = -every_s
+
+    def limited(done: int, total: int) -> None:
+        nonlocal last
+        now = clock()
+        if done >= total or now - last >= every_s:
+            last = now
+            tell(done, total)
+
+    return limited

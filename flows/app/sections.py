@@ -1,0 +1,161 @@
+"""The sections of gristmill.toml: every field says its unit, defaults are what we recommend."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = Literal["auto", "image_folder", "image_table", "table"]
+Tier = Literal["probe", "train"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and no unknown key passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+
+
+class SourceSection(Section):
+    """[source]: where the data is and how it is read."""
+
+    path: str = Field(min_length=1, description="Folder, file, glob or URL; relative to this file.")
+    kind: Kind = Field("auto", description="Layout of the data; auto looks at it.")
+    label: str | None = Field(None, description="Column that holds the class (tables).")
+    image: str | None = Field(None, description="Column that holds the image bytes (image tables).")
+    split: str | None = Field(None, description="Column that holds train, val or test (tables).")
+    exclude: tuple[str, ...] = Field((), description="Shell globs of files to leave out.")
+
+
+class SplitSection(Section):
+    """[split]: how samples without a given split are divided."""
+
+    seed: int = Field(0, ge=0, description="Seed of the hash that divides; any whole number.")
+    val_frac: float = Field(0.1, ge=0, lt=1, description="Share of samples for validation, 0..1.")
+    test_frac: float = Field(0.2, ge=0, lt=1, description="Share of samples for the test, 0..1.")
+
+    @model_validator(mode="after")
+    def _leave_training(self) -> SplitSection:
+        if self.val_frac + self.test_frac >= 1:
+            message = "val_frac and test_frac leave nothing to train on; their sum must be below 1"
+            raise ValueError(message)
+        return self
+
+
+class ProfileSection(Section):
+    """[profile]: how images are decoded and measured. Workers and bundles change no result."""
+
+    workers: int = Field(0, ge=0, description="Processes that decode; 0 takes one for each core.")
+    bundle_size: int = Field(2000, ge=1, description="Images in one unit of work.")
+    max_pixels: int = Field(100_000_000, ge=1, description="Largest image that is decoded, px.")
+    max_seconds: float = Field(20.0, gt=0, description="Longest time for one image, CPU s.")
+    max_memory_mb: int = Field(2048, ge=64, description="Memory of one decoding process, MB.")
+
+
+class ChecksSection(Section):
+    """[checks]: which checks run. [checks.<id>] sets a check's parameters, severity and action."""
+
+    modules: tuple[str, ...] = Field((), description="Files or modules with checks of your own.")
+    disabled: tuple[str, ...] = Field((), description="Ids of checks that do not run.")
+    settings: dict[str, dict[str, Any]] = Field({}, description="Changes by check id.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, raw: Any) -> Any:
+        """Move the sub-tables [checks.<id>] under `settings`."""
+        if not isinstance(raw, dict):
+            return raw
+        known = {"modules", "disabled", "settings"}
+        own = {key: value for key, value in raw.items() if key in known}
+        rest = {key: value for key, value in raw.items() if key not in known}
+        return {**own, "settings": {**own.get("settings", {}), **rest}} if rest else own
+
+
+class ContractSection(Section):
+    """[contract]: the user's own schema for a table."""
+
+    path: str | None = Field(None, description="pandera model (.py, module:Class) or YAML file.")
+
+
+class PolicySection(Section):
+    """[policy]: what is done about findings. Judging is not acting."""
+
+    max_drop_frac: float = Field(0.10, ge=0, le=1, description="Most of train taken out, 0..1.")
+    max_class_drop_frac: float = Field(0.15, ge=0, le=1, description="The same in a class, 0..1.")
+    min_class_count: int = Field(50, ge=0, description="Smaller classes are only flagged, samples.")
+    max_class_share_loss: float = Field(
+        0.20, ge=0, le=1, description="Most that a class's share may fall, relative, 0..1."
+    )
+    down_weight: float = Field(0.25, ge=0, le=1, description="Weight of a doubtful sample, 0..1.")
+    relabel_prob_min: float = Field(
+        0.9, ge=0, le=1, description="Least probability of a proposed label, 0..1."
+    )
+    sure_precision: float = Field(
+        0.8, ge=0, le=1, description="Least calibrated precision of a sure label error, 0..1."
+    )
+    force: bool = Field(default=False, description="Lift the first two caps.")
+    overrides: str | None = Field(
+        None, description="Parquet or CSV of people's decisions: sample_id, action, new_label."
+    )
+
+
+class LimitSection(Section):
+    """[gate.columns.<name>]: limits of one column of the metric table."""
+
+    min: float | None = Field(None, description="Least value, inclusive.")
+    max: float | None = Field(None, description="Largest value, inclusive.")
+    severity: Literal["info", "warning", "error"] = Field("error", description="error stops.")
+    each_batch: bool = Field(default=False, description="Judge every batch, not only the whole.")
+    mostly: float = Field(1.0, ge=0, le=1, description="Share of batches that must hold, 0..1.")
+
+
+class GateSection(Section):
+    """[gate]: what the data must be before anything is trained on it."""
+
+    rows_min: float = Field(50, ge=0, description="Least samples in the set.")
+    classes_min: float = Field(2, ge=0, description="Least classes in a labelled set.")
+    unreadable_frac_max: float = Field(0.10, ge=0, le=1, description="Most unreadable, 0..1.")
+    missing_label_frac_max: float = Field(0.20, ge=0, le=1, description="Most unlabelled, 0..1.")
+    leak_rate_max: float = Field(0.05, ge=0, le=1, description="Most of train also in test, 0..1.")
+    warn_only: tuple[str, ...] = Field(("leak_rate_max",), description="Rules that only warn.")
+    off: tuple[str, ...] = Field((), description="Rules that are not judged.")
+    columns: dict[str, LimitSection] = Field({}, description="Limits by column (rates 0..1).")
+    suite: str | None = Field(None, description="A Great Expectations suite in place of the rules.")
+
+
+class ShardsSection(Section):
+    """[shards]: how cleaned data is stored."""
+
+    layout: Literal["train", "archive"] = Field(
+        "train", description="train: images as they are; archive: everything compressed."
+    )
+    shard_bytes: int = Field(256 << 20, ge=1 << 16, description="Largest average shard, bytes.")
+
+
+class TrainingSection(Section):
+    """[training]: the experiment that measures what the cleaning was worth."""
+
+    tiers: tuple[Tier, ...] = Field(("probe", "train"), description="probe: frozen features.")
+    seeds: int = Field(8, ge=2, le=64, description="Paired repetitions of each arm.")
+    steps: int | None = Field(None, ge=1, description="Optimiser steps of each run; by set size.")
+    batch_size: int | None = Field(None, ge=1, description="Samples in a step; by set size.")
+    image_size: int | None = Field(None, ge=8, le=512, description="Side of the images, px.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes cuda, else cpu.")
+    margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
+    optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network.")
+    ablations: bool = Field(default=False, description="Each check's group alone and left out.")
+
+
+class TruthSection(Section):
+    """[truth]: known defects. For measuring checks only: no check and no policy reads it."""
+
+    path: str | None = Field(
+        None, description="Parquet: uri, row, defect, true_label, related_uri."
+    )
+
+
+class ReportSection(Section):
+    """[report]: what the report shows."""
+
+    title: str | None = Field(None, description="Heading; the source's name by default.")
+    max_thumbnails: int = Field(60, ge=0, le=500, description="Most pictures that are shown.")

@@ -1,0 +1,273 @@
+"""The five stations: profile, check, clean, compare, report. Plain functions over a run folder.
+
+Each reads what the one before has written, is skipped where its stamp still holds, and otherwise
+first takes away what later stations made of the old state: a run folder never mixes two states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import polars as pl
+
+from checks.core.errors import SourceError
+from flows.app.config import Config, digest
+from flows.app.intake import open_data
+from flows.app.progress import Progress
+from flows.app.store import RunFolder, file_digest
+
+OUTPUTS: Mapping[str, tuple[str, ...]] = {
+    "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
+    "check": ("findings.parquet", "scores.parquet", "features.parquet", "gate.json", "checks.json"),
+    "clean": ("decisions.parquet", "repairs.parquet", "clean.json"),
+    "compare": ("curves.parquet", "experiment.json"),
+    "report": ("report.json", "report.html"),
+}
+Facts = dict[str, Any]
+Station = Callable[[Config, RunFolder, Progress | None], Facts]
+
+
+def profile(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
+    """Measure every sample: samples.parquet, metrics.parquet, profile.json.
+
+    Raises:
+        SourceError: the data cannot be reached or has no known shape.
+    """
+    from flows.app.intake import measure_all  # noqa: PLC0415 - numba is slow to import
+
+    source = open_data(config)
+    entries = source.entries()
+    settings = config.section_digest("source", "split", "profile")
+    inputs = _digest(settings, config.location, source.fingerprint(entries))
+    if run.fresh("profile", inputs):
+        return _skipped("profile")
+    run.discard(_from("profile"))
+    samples, metrics, told = measure_all(config, run, source, entries, progress)
+    run.write_table("samples", samples)
+    run.write_table("metrics", metrics)
+    run.write_json("profile.json", told)
+    return _done(run, "profile", inputs, samples=samples.height, splits=told["splits"])
+
+
+def check(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
+    """Judge the samples: findings.parquet, scores.parquet, the quality gate's gate.json.
+
+    The raw shards are written on the way, for the features that label and outlier checks read.
+
+    Raises:
+        StoreError: the samples have not been profiled.
+        GristmillError: a check, the contract or the gate's suite is wrong.
+    """
+    from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
+
+    source = open_data(config)
+    settings = config.section_digest("source", "contract", "gate", "shards")
+    rules = [config.training.image_size, *check_digests(config, source.modality)]
+    inputs = _digest(settings, rules, *_made(run, "profile"))
+    if run.fresh("check", inputs):
+        return _skipped("check")
+    from flows.app.learning import compute_feature_table  # noqa: PLC0415 - torch is slow to import
+    from flows.app.packing import write_raw  # noqa: PLC0415
+
+    run.discard(_from("check"))
+    samples = run.read_table("samples")
+    raw = write_raw(run.file("shards"), source, samples, _unreadable(run), config)
+    features = compute_feature_table(config, run, raw)
+    if features is not None:
+        run.write_table("features", features)
+    findings, scores, facts = judge(config, run, source, features)
+    run.write_table("findings", findings)
+    run.write_table("scores", scores)
+    run.write_json("checks.json", {"raw_manifest": raw.digest, "facts": facts})
+    gate = run_gate(config, run, source, findings)
+    del progress
+    return _done(run, "check", inputs, findings=findings.height, gate=gate)
+
+
+def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
+    """Decide by policy and write cleaned shards: decisions.parquet, repairs.parquet, shards/.
+
+    CURRENT moves to the cleaned manifest only if the quality gate passed.
+
+    Raises:
+        StoreError: the samples have not been checked.
+        TrainingError: the shards cannot be written.
+    """
+    from flows.app.deciding import decide_samples  # noqa: PLC0415
+    from flows.app.judging import chosen_checks  # noqa: PLC0415
+    from flows.app.packing import write_cleaned  # noqa: PLC0415
+
+    source = open_data(config)
+    settings = config.section_digest("policy", "shards")
+    people = _file(config, config.policy.overrides)
+    inputs = _digest(settings, people, *_made(run, "profile", "check"))
+    if run.fresh("clean", inputs):
+        return _skipped("clean")
+    run.discard(_from("clean"))
+    checks = chosen_checks(config, source.modality)
+    tables = {name: run.read_table(name) for name in ("samples", "findings", "scores")}
+    verdict = decide_samples(config, tables, checks)
+    tables |= {"decisions": verdict.decisions, "repairs": verdict.repairs}
+    raw = str(run.read_json("checks.json")["raw_manifest"])
+    cleaned = write_cleaned(
+        run.file("shards"), source, tables, config, checks=checks, parent=raw,
+        make_current=gate_message(run) is None,
+    )  # fmt: skip
+    run.write_table("decisions", verdict.decisions)
+    run.write_table("repairs", verdict.repairs)
+    facts = {"raw_manifest": raw, "cleaned_manifest": cleaned.digest, **verdict.facts}
+    run.write_json("clean.json", facts)
+    del progress
+    outcomes = dict(verdict.decisions["outcome"].value_counts().sort("outcome").rows())
+    return _done(run, "clean", inputs, manifest=cleaned.digest, outcomes=outcomes)
+
+
+def compare(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
+    """Train on raw and on cleaned shards: curves.parquet, experiment.json.
+
+    Raises:
+        StoreError: there are no cleaned shards.
+        SourceError: there are no two classes to tell apart.
+        TrainingError: the experiment cannot be run on this data.
+    """
+    from flows.app.learning import compare_arms  # noqa: PLC0415 - torch is slow to import
+
+    require_classes(config, run)
+    settings = config.section_digest("training")
+    truth = _file(config, config.truth.path)
+    inputs = _digest(settings, config.training.device, truth, *_made(run, "clean"))
+    if run.fresh("compare", inputs):
+        return _skipped("compare")
+    run.discard(_from("compare"))
+    facts = run.read_json("clean.json")
+    if not facts:
+        raise SourceError(str(run.path), "there are no cleaned shards", advice="Clean first.")
+    compare_arms(config, run, facts, progress)
+    verdict = run.read_json("experiment.json").get("verdict")
+    return _done(run, "compare", inputs, verdict=verdict)
+
+
+def report(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
+    """Write report.json and report.html of whatever the run folder holds.
+
+    Raises:
+        StoreError: nothing has been profiled.
+    """
+    from flows.app.judging import chosen_checks  # noqa: PLC0415
+    from flows.report import build_report, write_report  # noqa: PLC0415 - draws charts
+
+    made = _made(run, "profile", "check", "clean", "compare")
+    inputs = _digest(config.section_digest("report"), _file(config, config.truth.path), *made)
+    if run.fresh("report", inputs):
+        return _skipped("report")
+    source = open_data(config)
+    told = build_report(
+        run.path, source=source, truth=read_truth(config), title=config.report.title,
+        max_thumbnails=config.report.max_thumbnails,
+        checks={one.id: one for one in chosen_checks(config, source.modality)},
+    )  # fmt: skip
+    write_report(run.path, told)
+    del progress
+    return _done(run, "report", inputs, report=str(run.file("report.html")))
+
+
+STATIONS: Mapping[str, Station] = {
+    "profile": profile,
+    "check": check,
+    "clean": clean,
+    "compare": compare,
+    "report": report,
+}
+
+
+def plan_profile(config: Config, run: RunFolder, bundles_max: int) -> list[Any]:
+    """Return the bundles that `profile` would still have to measure; at most `bundles_max`."""
+    from flows.app.intake import plan_bundles_of  # noqa: PLC0415 - numba is slow to import
+
+    return plan_bundles_of(config, run, bundles_max)
+
+
+def require_classes(config: Config, run: RunFolder) -> None:
+    """Refuse to train where there is nothing to tell apart.
+
+    Raises:
+        SourceError: fewer than two classes in train, or no labels.
+    """
+    labels = run.read_table("samples").filter(pl.col("split") == "train")["label"].drop_nulls()
+    where, classes = config.source.path, labels.unique()
+    instead = "`gristmill clean` works without training."
+    if classes.is_empty():
+        advice = f"Name the column with [source] label. {instead}"
+        raise SourceError(where, "there are no labels to train on", advice=advice)
+    if len(classes) == 1:
+        told = f"there is only one class to train on ({classes[0]!r})"
+        raise SourceError(where, told, advice=f"Two are needed. {instead}")
+
+
+def gate_message(run: RunFolder) -> str | None:
+    """Return why the quality gate failed, None where it passed or has not run."""
+    gate = run.read_json("gate.json")
+    if gate.get("passed", True):
+        return None
+    results, faults = gate.get("results"), gate.get("engine_errors")
+    told = [
+        str(one["sentence"])
+        for one in (results if isinstance(results, list) else [])
+        if not one["passed"] and one["severity"] == "error"
+    ]
+    broken = faults if isinstance(faults, list) else []
+    told += [f"{one['rule']} could not be judged: {one['message']}" for one in broken]
+    return "; ".join(told) or "see gate.json"
+
+
+def read_truth(config: Config) -> pl.DataFrame | None:
+    """Return the known defects that [truth] names, None where it names none.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    if config.truth.path is None:
+        return None
+    path = config.locate(config.truth.path)
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as broken:
+        raise SourceError(str(path), "cannot be read as truth", got=str(broken)) from broken
+
+
+def _from(station: str) -> list[str]:
+    """Return what `station` and the later ones write: reports too, which tell of all of them."""
+    order = list(OUTPUTS)
+    return [name for later in order[order.index(station) :] for name in OUTPUTS[later]]
+
+
+def _made(run: RunFolder, *stations: str) -> list[str | None]:
+    return [run.digest_of(name) for station in stations for name in OUTPUTS[station]]
+
+
+def _digest(*parts: object) -> str:
+    return digest([version("gristmill"), *parts])
+
+
+def _file(config: Config, path: str | None) -> str | None:
+    """Return the digest of a file that the configuration names, None where it names none."""
+    return file_digest(config.locate(path)) if path and config.locate(path).is_file() else None
+
+
+def _unreadable(run: RunFolder) -> set[str]:
+    metrics = run.read_table("metrics")
+    if "error_kind" not in metrics.columns:
+        return set()
+    return set(metrics.filter(pl.col("error_kind").is_not_null())["sample_id"])
+
+
+def _skipped(station: str) -> Facts:
+    return {"station": station, "skipped": True}
+
+
+def _done(run: RunFolder, station: str, inputs: str, **facts: object) -> Facts:
+    made = [name for name in OUTPUTS[station] if run.has(name)]
+    run.stamp(station, inputs, made)
+    return {"station": station, "skipped": False, **facts}

@@ -1,0 +1,249 @@
+"""The run folder: what a run knows, each file written whole or not at all.
+
+A station *stamps* what it has done: the digest of what went in, the digests of what came out. It
+is skipped as long as both still hold, so a killed run started again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+import polars as pl
+import xxhash
+
+from checks.core.errors import GristmillError, TableError
+from checks.core.tables import Curves, Decisions, Findings, Keyed, Repairs, Samples, Table, guard
+from flows.app.config import Config, read_config
+
+MODELS: Mapping[str, type[Table]] = {
+    "samples": Samples,
+    "metrics": Keyed,
+    "scores": Keyed,
+    "features": Keyed,
+    "findings": Findings,
+    "decisions": Decisions,
+    "repairs": Repairs,
+    "curves": Curves,
+}
+KEYS = {
+    "findings": ["sample_id", "check_id", "column"],
+    "repairs": ["sample_id", "column"],
+    "curves": ["tier", "arm", "seed", "step"],
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StoreError(GristmillError):
+    """A run folder that cannot be read or written."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open `path` for writing in such a way that it appears whole, or not at all.
+
+    The bytes go to a temporary file beside it, reach the disk, and then take the name.
+
+    Raises:
+        StoreError: the disk is full or refuses; the old file, if any, is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as refused:
+        raise disk_error(path, refused) from refused
+    except pl.exceptions.PolarsError as refused:  # polars wraps what the file object raised
+        raise disk_error(path, OSError(errno.EIO, str(refused))) from refused
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def disk_error(path: Path | str, refused: OSError) -> StoreError:
+    """Return the one sentence for a disk that did not take what was written."""
+    told = str(refused)  # polars keeps no number, only the text
+    full = any(f"rror {code})" in told or os.strerror(code) in told for code in _FULL)
+    full = full or refused.errno in _FULL
+    if full:
+        advice = "Nothing half-written was left; free some space and start the run again."
+        return StoreError(str(path), "the disk is full", advice=advice)
+    return StoreError(str(path), "cannot be written", got=refused.strerror or str(refused))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def file_digest(path: Path) -> str:
+    """Return the xxh3-128 of the file at `path`, 32 hexadecimal digits."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run's files. Every table that crosses it is guarded by its model and sorted by key."""
+
+    path: Path
+
+    def file(self, name: str) -> Path:
+        """Return the path of the file or folder `name` of this run."""
+        return self.path / name
+
+    def write_table(self, name: str, frame: pl.DataFrame) -> None:
+        """Write `frame` as `<name>.parquet`.
+
+        Raises:
+            TableError: it does not satisfy the model of that table.
+            StoreError: the disk is full or refuses.
+        """
+        frame = guard(MODELS[name], frame.sort(KEYS.get(name, ["sample_id"])), f"{name}.parquet")
+        with writing(self.file(f"{name}.parquet")) as file:
+            frame.write_parquet(file)
+
+    def read_table(self, name: str) -> pl.DataFrame:
+        """Return the table `<name>.parquet`, guarded.
+
+        Raises:
+            StoreError: the station that writes it has not run.
+            TableError: the file is damaged or holds something else.
+        """
+        path = self.file(f"{name}.parquet")
+        if not path.is_file():
+            advice = "Run the station that writes it first, or the whole line."
+            raise StoreError(str(path), "no such table", advice=advice)
+        try:
+            frame = pl.read_parquet(path)
+        except (pl.exceptions.PolarsError, OSError) as broken:
+            raise TableError(str(path), "not a readable Parquet file", got=str(broken)) from broken
+        return guard(MODELS[name], frame, str(path))
+
+    def has(self, name: str) -> bool:
+        """Say whether the file `name` is there."""
+        return self.file(name).exists()
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write `value` as JSON to the file `name`.
+
+        Raises:
+            StoreError: the disk is full or refuses.
+        """
+        text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+        with writing(self.file(name)) as file:
+            file.write(text.encode())
+
+    def read_json(self, name: str) -> dict[str, object]:
+        """Return the JSON object in the file `name`; an empty one where it is missing.
+
+        Raises:
+            StoreError: the file holds something else.
+        """
+        path = self.file(name)
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as broken:
+            raise StoreError(str(path), "not readable JSON", got=str(broken)) from broken
+        return value if isinstance(value, dict) else {}
+
+    def fresh(self, station: str, inputs: str) -> bool:
+        """Say whether `station` was finished with these inputs and its outputs are untouched."""
+        stamp = self.read_json("stamps.json").get(station)
+        if not isinstance(stamp, dict) or stamp.get("inputs") != inputs:
+            return False
+        return all(self.digest_of(name) == held for name, held in stamp["outputs"].items())
+
+    def stamp(self, station: str, inputs: str, outputs: list[str]) -> None:
+        """Record that `station` made `outputs` (files of this folder) from `inputs`."""
+        made = {name: self.digest_of(name) for name in outputs}
+        stamps = self.read_json("stamps.json")
+        self.write_json("stamps.json", {**stamps, station: {"inputs": inputs, "outputs": made}})
+
+    def discard(self, names: list[str]) -> None:
+        """Remove the files `names`: what they tell is no longer true.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        for name in names:
+            try:
+                self.file(name).unlink(missing_ok=True)
+            except OSError as refused:
+                raise disk_error(self.file(name), refused) from refused
+
+    def digest_of(self, name: str) -> str | None:
+        """Return the digest of the file `name`, None where it is missing."""
+        path = self.file(name)
+        return file_digest(path) if path.is_file() else None
+
+    def write_config(self, config: Config) -> None:
+        """Write the resolved configuration, with the folder that its paths start from."""
+        base = os.path.relpath(config.base.resolve(), self.path.resolve())
+        own = {"name": config.name, "base": Path(base).as_posix()}
+        self.write_json("config.json", {**config.model_dump(mode="json"), "run": own})
+
+    def read_config(self) -> Config:
+        """Return the configuration that this run was made with.
+
+        Raises:
+            StoreError: this is not a run folder.
+            ConfigError: the file was changed by hand and is wrong.
+        """
+        raw = self.read_json("config.json")
+        own = raw.pop("run", None)
+        if not isinstance(own, dict):
+            raise StoreError(str(self.path), "not a run folder (it holds no config.json)")
+        base = self.path / str(own.get("base", "."))
+        return read_config(raw, where="config.json", name=str(own.get("name")), base=base)
+
+
+def run_folder(config: Config, out: Path | None = None) -> Path:
+    """Return the run folder of `config`: `out`, or runs/<name>-<digest> under the current folder.
+
+    The digest covers the configuration and the place of the data, so that a killed run started
+    again finds its own folder.
+    """
+    return out or Path("runs") / f"{config.name}-{config.identity[:8]}"
+
+
+def open_run(config: Config, out: Path | None = None) -> RunFolder:
+    """Return the run folder of `config`, made if it is not there.
+
+    Raises:
+        StoreError: the folder cannot be made.
+    """
+    run = RunFolder(run_folder(config, out))
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as refused:
+        raise disk_error(run.path, refused) from refused
+    _sweep(run.path)
+    run.write_config(config)
+    return run
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed writer left; nothing reads these names."""
+    for leftover in folder.glob(".*.tmp-*"):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from training.effects import Judged, freeze_targets, judge_tier, pick
+from training.trainer import Run
+
+STEPS = np.arange(0, 101, 5)
+ARMS = ("raw", "raw_again", "cleaned", "random_drop", "raw_pilot")
+
+
+def _run(
+    arm: str, seed: int, accuracy: float, speed: float, *, rng: np.random.Generator, items: int
+) -> Run:
+    """A run whose curve rises to `accuracy` at rate `speed` and whose test items follow suit."""
+    curve = accuracy - (accuracy - 0.5) * np.exp(-STEPS * speed / 30)
+    pred = np.where(rng.random(items) < accuracy, 0, 1).astype(np.int16)
+    zeros = np.zeros(STEPS.size)
+    return Run(arm, seed, 90, STEPS, STEPS * 8, zeros, zeros, curve, zeros, pred, 1 - accuracy)
+
+
+def judged(
+    gain: float,
+    *,
+    seeds: int = 8,
+    noise: float = 0.004,
+    speed: float = 1.0,
+    key: int = 0,
+    items: int = 4000,
+) -> Judged:
+    """Runs of all arms where only the cleaned one is better by `gain` and faster by `speed`."""
+    rng = np.random.default_rng(key)
+    runs = {
+        arm: [
+            _run(
+                arm, seed, 0.8 + gain * (arm == "cleaned") + rng.normal(0, noise),
+                speed if arm == "cleaned" else 1.0, rng=rng, items=items,
+            )
+            for seed in range(seeds)
+        ]
+        for arm in ARMS
+    }  # fmt: skip
+    return Judged(runs, np.zeros(items, np.int64), ("yes", "no"), 0.5)
+
+
+def test_a_planted_gain_is_found_and_told() -> None:
+    """A gain of four points gives `helps`, its interval and the speed-up, in one sentence."""
+    verdict = judge_tier(judged(0.04, speed=2.0))["verdict"]
+    assert verdict["word"] == "helps"
+    assert verdict["low"] < 0.04 < verdict["high"]
+    assert verdict["sentence"].startswith("Cleaning helps: +")
+    assert "sooner" in verdict["sentence"]
+    assert "8 paired seeds" in verdict["sentence"]
+
+
+def test_a_planted_loss_hurts() -> None:
+    """A loss of four points gives `hurts`."""
+    assert judge_tier(judged(-0.04))["verdict"]["word"] == "hurts"
+
+
+def test_too_few_seeds_never_give_a_verdict() -> None:
+    """Under five seeds the report describes and stays undecided, whatever the difference."""
+    assert judge_tier(judged(0.04, seeds=3))["verdict"]["word"] == "undecided"
+
+
+def test_no_change_in_quiet_arms_is_equivalence() -> None:
+    """Identical predictions in both arms are called equivalent, and said to be the same."""
+    one = judged(0.0)
+    same = Judged({**one.runs, "cleaned": one.runs["raw"]}, one.labels, one.classes, one.chance)
+    verdict = judge_tier(same)["verdict"]
+    assert verdict["word"] == "equivalent"
+    assert "changed nothing" in verdict["sentence"]
+
+
+def test_a_noisy_nothing_is_undecided_with_its_detectable_difference() -> None:
+    """Where the noise drowns the margin the verdict names what these seeds could have found."""
+    verdict = judge_tier(judged(0.0, noise=0.03, key=3))["verdict"]
+    assert verdict["word"] == "undecided"
+    assert verdict["mde"] > 0.01
+    assert "these seeds find differences of" in verdict["sentence"]
+
+
+def test_simulated_nulls_rarely_raise_an_alarm() -> None:
+    """Of 60 comparisons without an effect, at most 6 are called helpful or harmful."""
+    words = [
+        judge_tier(judged(0.0, noise=0.02, seeds=6, key=key, items=500))["verdict"]["word"]
+        for key in range(60)
+    ]
+    assert sum(word in ("helps", "hurts") for word in words) <= 6
+
+
+def test_targets_come_from_the_pilots_alone() -> None:
+    """Treating the compared arms differently moves no target."""
+    one, other = judged(0.0), judged(0.1)
+    for judged_ in (one, other):
+        judged_.runs["raw_pilot"][:] = one.runs["raw_pilot"]
+    assert freeze_targets(one) == freeze_targets(other)
+    assert [t["q"] for t in freeze_targets(one)] == [0.5, 0.75, 0.9, 0.95, 1.0]
+
+
+def test_a_model_no_better_than_chance_has_no_targets() -> None:
+    """Where raw does not beat chance there is no time to target, and the report still stands."""
+    one = judged(0.0)
+    report = judge_tier(Judged(one.runs, one.labels, one.classes, chance=0.99))
+    assert report["targets"] == []
+    assert report["speedups"] == []
+    assert report["verdict"]["speedup"] is None
+
+
+def test_effects_have_every_contrast_and_field() -> None:
+    """Each contrast reports each endpoint with interval, p, n, detectable effect and unit."""
+    report = judge_tier(judged(0.01))
+    fields = {"arm", "versus", "endpoint", "estimate", "low", "high", "p", "n", "mde", "unit"}
+    assert all(fields <= set(effect) for effect in report["effects"])
+    assert len(report["effects"]) == 4 * 4
+    again = pick(report["effects"], "raw_again", "raw")
+    assert again["low"] <= 0 <= again["high"]
+    main = pick(report["effects"], "cleaned", "raw")
+    assert main["high_new"] - main["low_new"] >= main["high"] - main["low"]
+
+
+def test_the_oracle_gives_the_recovered_share() -> None:
+    """Cleaning that reaches half of the oracle's gain over the control recovers about half."""
+    one, top = judged(0.04), judged(0.08, key=1)
+    runs = {**one.runs, "oracle": top.runs["cleaned"]}
+    recovered = judge_tier(Judged(runs, one.labels, one.classes, one.chance))["recovered"]
+    assert recovered is not None
+    assert recovered["low"] < 0.5 < recovered["high"]
+
+
+def test_classes_are_reported_one_by_one() -> None:
+    """Each class with test items has its accuracies; a class without any is left out."""
+    rows = judge_tier(judged(0.04))["per_class"]
+    assert [row["class"] for row in rows] == ["yes"]
+    assert rows[0]["cleaned"] - rows[0]["raw"] == pytest.approx(rows[0]["estimate"])

@@ -1,0 +1,197 @@
+"""Training conditions as masks and overrides over one pool of rows, and their keyed order.
+
+An arm never copies data: it says which training samples are kept, with which label and weight,
+and which row of the pool holds each one's features. Order and draws are pure functions of
+(seed, epoch), the same in every arm: all samples are permuted first, then the arm filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import TrainingError
+
+Bools = NDArray[np.bool_]
+Longs = NDArray[np.int64]
+RAW, RAW_AGAIN, PILOT = "raw", "raw_again", "raw_pilot"
+CLEANED, RANDOM_DROP, ORACLE = "cleaned", "random_drop", "oracle"
+_ORDER, _DRAW = 1, 2
+OTHER_SEEDS = {RAW_AGAIN: 1_000_003, PILOT: 2_000_003}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """One pool of rows: all samples first (any split), then rows that repairs brought.
+
+    keys: (N,) str. labels: (N,) int64, -1 where unknown. split: (N,) int8, 0 train 1 val 2 test.
+    Images: images uint8 (P, C, H, W). Tables: numbers float32 (P, D), codes int64 (P, K) with
+    levels (K,). P is N plus the repaired rows. true_labels: (N,) int64, -1 unknown, only for
+    measuring.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    keys: NDArray[np.str_]
+    labels: Longs
+    split: NDArray[np.int8]
+    images: NDArray[np.uint8] | None = None
+    numbers: NDArray[np.float32] | None = None
+    codes: Longs | None = None
+    levels: tuple[int, ...] = ()
+    true_labels: Longs | None = None
+
+    def rows_of(self, split: int) -> Longs:
+        """Return the pool rows of one split that have a label, ascending."""
+        return np.flatnonzero((self.split == split) & (self.labels >= 0))
+
+    @property
+    def train(self) -> Longs:
+        """The pool rows that arms speak of; position i of an arm is row train[i]."""
+        return self.rows_of(0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """One training condition over the n training samples of a `TrainingData`.
+
+    keep (n,) bool; weights (n,) float32, at least 0; labels (n,) int64; rows (n,) int64, the pool
+    row that holds the sample's features.
+    """
+
+    name: str
+    keep: Bools
+    weights: NDArray[np.float32]
+    labels: Longs
+    rows: Longs
+
+    @property
+    def n_train(self) -> int:
+        """How many samples the arm trains on."""
+        return int(self.keep.sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arms:
+    """The fixed arms; `draw` gives the one that a seed trains on.
+
+    groups: for each group of checks, (n,) bool: the samples that the group changed.
+    """
+
+    raw: Arm
+    cleaned: Arm
+    oracle: Arm | None = None
+    groups: Mapping[str, Bools] = field(default_factory=dict)
+
+    def names(self, *, ablations: bool = False) -> tuple[str, ...]:
+        """Return the arms to run, raw first."""
+        oracle = () if self.oracle is None else (ORACLE,)
+        alone = tuple(f"only:{g}" for g in self.groups) if ablations else ()
+        without = tuple(f"without:{g}" for g in self.groups) if ablations else ()
+        return (RAW, RAW_AGAIN, CLEANED, RANDOM_DROP, *oracle, *alone, *without)
+
+    def draw(self, name: str, seed: int) -> Arm:
+        """Return the arm `name` as seed `seed` trains on it.
+
+        Raises:
+            TrainingError: if nothing here has that name.
+        """
+        if name in (RAW, RAW_AGAIN, PILOT):
+            return replace(self.raw, name=name)
+        if name == CLEANED:
+            return self.cleaned
+        if name == ORACLE and self.oracle is not None:
+            return self.oracle
+        if name == RANDOM_DROP:
+            return random_control(self.raw, self.cleaned, seed)
+        kind, _, group = name.partition(":")
+        if group in self.groups and kind in ("only", "without"):
+            return self._ablation(kind, group)
+        raise TrainingError("experiment", "no arm has this name", got=name)
+
+    def _ablation(self, kind: str, group: str) -> Arm:
+        """Apply the change where `group` (only), or any other group (without), asked for it."""
+        if kind == "only":
+            touched = self.groups[group]
+        else:
+            rest = [mask for name, mask in self.groups.items() if name != group]
+            touched = np.any(rest, axis=0) if rest else np.zeros_like(self.raw.keep)
+        return mix(f"{kind}:{group}", self.raw, self.cleaned, touched)
+
+
+def raw_arm(data: TrainingData) -> Arm:
+    """Return the arm that trains on every labelled training sample as it came."""
+    rows = data.train
+    n = rows.size
+    return Arm(RAW, np.ones(n, bool), np.ones(n, np.float32), data.labels[rows], rows)
+
+
+def mix(name: str, base: Arm, treated: Arm, touched: Bools) -> Arm:
+    """Return `treated` on the touched samples and `base` on the others."""
+    return Arm(
+        name,
+        np.where(touched, treated.keep, base.keep),
+        np.where(touched, treated.weights, base.weights).astype(np.float32),
+        np.where(touched, treated.labels, base.labels),
+        np.where(touched, treated.rows, base.rows),
+    )
+
+
+def random_control(raw: Arm, cleaned: Arm, seed: int) -> Arm:
+    """Return the control: as many samples of each class dropped or down-weighted, at random.
+
+    Classes are the raw labels. A fresh draw for each seed; labels and features stay raw, so what
+    is left of `cleaned` over this control is its choice of samples.
+    """
+    keep, weights = raw.keep.copy(), raw.weights.copy()
+    rng = np.random.default_rng([_DRAW, seed])
+    for label in np.unique(raw.labels):
+        members = np.flatnonzero(raw.keep & (raw.labels == label))
+        lost = int((~cleaned.keep[members]).sum())
+        lowered = np.sort(cleaned.weights[members][cleaned.keep[members]])
+        lowered = lowered[lowered != 1]
+        drawn = rng.permutation(members)
+        keep[drawn[:lost]] = False
+        weights[drawn[lost : lost + lowered.size]] = lowered
+    return Arm(RANDOM_DROP, keep, weights, raw.labels, raw.rows)
+
+
+def keyed_seed(arm: str, seed: int) -> int:
+    """Return the seed that keys initialisation, order and augmentation of a run.
+
+    Paired arms share it; raw_again and the pilots have seeds of their own.
+
+    >>> keyed_seed("cleaned", 3) == keyed_seed("raw", 3) != keyed_seed("raw_again", 3)
+    True
+    """
+    return seed + OTHER_SEEDS.get(arm, 0)
+
+
+def batches(keep: Bools, seed: int, batch_size: int) -> Iterator[tuple[Longs, Longs]]:
+    """Yield (positions, epochs), both (batch_size,), without end.
+
+    Each epoch permutes all n samples keyed (seed, epoch) and then filters by `keep`; batches are
+    always full and may cross an epoch's end.
+
+    Raises:
+        TrainingError: if no sample is kept.
+
+    >>> one, other = (next(batches(np.array(k), 0, 2))[0] for k in ([True] * 3, [True] * 3))
+    >>> one.tolist() == other.tolist()
+    True
+    """
+    if not keep.any():
+        raise TrainingError("experiment", "an arm keeps no sample", got=0)
+    positions, epochs, epoch = np.empty(0, np.int64), np.empty(0, np.int64), 0
+    while True:
+        while positions.size < batch_size:
+            order = np.random.default_rng([_ORDER, seed, epoch]).permutation(keep.size)
+            order = order[keep[order]]
+            positions = np.concatenate([positions, order])
+            epochs = np.concatenate([epochs, np.full(order.size, epoch)])
+            epoch += 1
+        yield positions[:batch_size], epochs[:batch_size]
+        positions, epochs = positions[batch_size:], epochs[batch_size:]

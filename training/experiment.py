@@ -1,0 +1,281 @@
+"""What cleaning does to training: every arm and seed of every tier, judged against its controls.
+
+The recipe, the steps and the untouched test set are the same in all arms; only the training rows
+differ. Two tiers give one report: `probe` (frozen features, batched heads) and `train` (the small
+network for images, heads with learnt category vectors for tables).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from training.arms import PILOT, TrainingData
+from training.effects import Judged, judge_tier, pick
+from training.errors import TrainingError
+from training.features import features_of, probe_features
+from training.jobs import Place, one_thread, plan_jobs, rows_digest, run_jobs
+from training.shard_store import write_atomic
+from training.store_arms import Comparison, load_comparison
+from training.trainer import Clock, Recipe, Run
+
+TIERS = ("probe", "train")
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentOptions:
+    """How an experiment is run.
+
+    tiers: of `TIERS`; the last one run gives the headline. seeds: paired seeds an arm; pilots: raw
+    runs that freeze the targets. steps, batch_size: None chooses by the number of rows. image_size
+    in pixels a side. device: auto, cpu or cuda. workers: processes on a CPU, None for all cores.
+    margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
+    network. ablations: also run each check's group alone and left out, in the probe tier.
+    """
+
+    tiers: tuple[str, ...] = TIERS
+    seeds: int = 8
+    pilots: int = 8
+    steps: int | None = None
+    batch_size: int | None = None
+    image_size: int = 32
+    device: str = "auto"
+    workers: int | None = None
+    margin: float = 0.003
+    optimiser: str = "sgd"
+    ablations: bool = False
+    groups: Mapping[str, Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        unknown = [tier for tier in self.tiers if tier not in TIERS]
+        if unknown or not self.tiers:
+            raise TrainingError(
+                "training.tiers", "no such tier", got=unknown, allowed="Tiers: probe, train."
+            )
+        if self.seeds < 2:  # noqa: PLR2004 - an interval needs two
+            raise TrainingError("training.seeds", "too few", got=self.seeds, allowed="At least 2.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Experiment:
+    """report: what experiment.json holds. curves: one row for each evaluation of each run."""
+
+    report: Mapping[str, Any]
+    curves: pl.DataFrame
+
+
+def run_experiment(
+    store: Path,
+    raw: str,
+    cleaned: str,
+    options: ExperimentOptions,
+    *,
+    truth: pl.DataFrame | None = None,
+    out: Path,
+    progress: Progress | None = None,
+) -> Experiment:
+    """Compare two manifests of a store; write curves.parquet and experiment.json into `out`.
+
+    Finished runs are kept in `out`/runs: a second call trains only what changed or is missing.
+
+    store: the shard store; raw, cleaned: digests of two of its manifests. truth: see
+    `load_comparison`. progress: called with (tier, jobs done, jobs in all).
+
+    Raises:
+        TrainingError: if the data cannot be trained on, or a worker died.
+    """
+    comparison = load_comparison(
+        store, raw, cleaned, image_size=options.image_size, truth=truth, groups=options.groups
+    )
+    experiment = compare(comparison, options, out / "runs", progress)
+    report = {"manifests": {"raw": raw, "cleaned": cleaned}, **experiment.report}
+    experiment.curves.write_parquet(out / "curves.parquet")
+    text = json.dumps(_finite(report), indent=1, sort_keys=True)
+    write_atomic(out / "experiment.json", text.encode())
+    if comparison.encoder is not None:
+        write_atomic(out / "encoder.json", comparison.encoder.to_json().encode())
+    return replace(experiment, report=report)
+
+
+def compare(
+    comparison: Comparison,
+    options: ExperimentOptions,
+    cache: Path,
+    progress: Progress | None = None,
+) -> Experiment:
+    """Run and judge all tiers over pool and arms in memory; `cache` keeps finished runs."""
+    device = choose_device(options.device)
+    before = rows_digest(comparison.data, 2)
+    tiers: dict[str, dict[str, Any]] = {}
+    curves = []
+    for tier in options.tiers:
+        place = Place(cache, options.workers or os.cpu_count() or 1, device)
+        tiers[tier], runs = _run_tier(tier, comparison, options, place, progress)
+        curves.append(curve_frame(tier, runs, comparison.data))
+    if rows_digest(comparison.data, 2) != before:
+        raise TrainingError("experiment", "the test rows changed while arms were trained")
+    primary = options.tiers[-1] if "train" not in tiers else "train"
+    effects = tiers[primary]["effects"]
+    again = pick(effects, "raw_again", "raw")
+    report = {
+        "device": device.type,
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "seeds": options.seeds,
+        "facts": dict(comparison.facts),
+        "tiers": tiers,
+        "primary_tier": primary,
+        "verdict": tiers[primary]["verdict"],
+        "agreement": _agreement(tiers),
+        "audit": {
+            "aa_interval": [again["low"], again["high"]],
+            "aa_holds_zero": again["low"] <= 0 <= again["high"],
+            "test_digest": before,
+        },
+    }
+    return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"))
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device: `auto` takes a GPU if there is one.
+
+    Raises:
+        TrainingError: if cuda is asked for and absent.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("training.device", "there is no GPU", got=name, advice="Use 'auto'.")
+    return torch.device(name)
+
+
+def tier_data(data: TrainingData, tier: str) -> TrainingData:
+    """Return the pool as a tier reads it: frozen features for `probe`, the rows for `train`."""
+    if tier == "train":
+        return data if data.kind == "table" else replace(data, numbers=None, codes=None)
+    if data.images is not None:
+        with one_thread(torch.device("cpu")):
+            numbers = probe_features(features_of(data), data.train)
+    else:
+        numbers = features_of(data)
+    return replace(data, images=None, numbers=numbers, codes=None, levels=())
+
+
+def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> Recipe:
+    """Return the tier's recipe for these rows; options.steps and batch_size win.
+
+    Probe: at least 300 steps of 256. Network: six epochs of 100, at least 150 steps and at most
+    3,000. Table: four epochs, two above 100,000 rows, at least 300 steps.
+    """
+    n = data.train.size
+    if data.images is not None:
+        size = options.batch_size or 100
+        steps = options.steps or min(3000, max(150, math.ceil(6 * n / size)))
+        return Recipe(
+            tier, steps, size, 0.05, 5e-4, evals=20, optimiser=options.optimiser,
+            flip=data.images.shape[1] > 1,
+        )  # fmt: skip
+    size = options.batch_size or (256 if n < 50_000 else 512)  # noqa: PLR2004
+    if tier == "probe":
+        steps = options.steps or min(600, max(300, math.ceil(4 * n / size)))
+        return Recipe(tier, steps, size, 1e-3, 1.0)
+    epochs = 4 if n < 100_000 else 2  # noqa: PLR2004
+    steps = options.steps or min(2000, max(300, math.ceil(epochs * n / size)))
+    return Recipe(tier, steps, size, 1e-3, 0.1, embedding=8)
+
+
+def _run_tier(
+    tier: str,
+    comparison: Comparison,
+    options: ExperimentOptions,
+    place: Place,
+    progress: Progress | None,
+) -> tuple[dict[str, Any], list[Run]]:
+    clock = Clock()
+    data, arms = tier_data(comparison.data, tier), comparison.arms
+    recipe = choose_recipe(data, tier, options)
+    names = arms.names(ablations=options.ablations and tier == "probe")
+    wanted = [(name, seed) for seed in range(options.seeds) for name in names]
+    wanted += [(PILOT, seed) for seed in range(options.pilots)]
+    prepared, _ = clock.read()
+    jobs = plan_jobs(data, arms, recipe, wanted, place.device)
+    tell = None if progress is None else lambda done, total: progress(tier, done, total)
+    runs = run_jobs(data, arms, jobs, place, tell)
+    by_arm = {
+        name: sorted((r for r in runs if r.arm == name), key=lambda r: r.seed)
+        for name in (*names, *((PILOT,) if options.pilots else ()))
+    }
+    report = judge_tier(_judged(data, by_arm, options.margin))
+    trained = float(sum(run.cpu_s[-1] for run in runs))
+    _, wall = clock.read()
+    return {
+        **report,
+        "steps": recipe.steps,
+        "batch_size": recipe.batch_size,
+        "recipe": asdict(recipe),
+        "seeds": options.seeds,
+        "cpu_s": trained + prepared,
+        "wall_s": wall,
+    }, runs
+
+
+def _judged(data: TrainingData, by_arm: Mapping[str, list[Run]], margin: float) -> Judged:
+    test, val = data.rows_of(2), data.labels[data.rows_of(1)]
+    given = data.labels[test]
+    true = None if data.true_labels is None else data.true_labels[test]
+    corrected = true is not None and bool((true != given).any())
+    chance = float(np.bincount(val, minlength=len(data.classes)).max() / val.size)
+    return Judged(by_arm, given, data.classes, chance, margin, true if corrected else None)
+
+
+def curve_frame(tier: str, runs: Sequence[Run], data: TrainingData) -> pl.DataFrame:
+    """Return one row for each evaluation: the Curves table, test figures at the last step only."""
+    labels, frames = data.labels[data.rows_of(2)], []
+    for run in runs:
+        last = np.arange(run.steps.size) == run.steps.size - 1
+        hits = float((run.test_pred == labels).mean())
+        columns = {
+            "step": run.steps, "samples": run.samples, "cpu_s": run.cpu_s, "wall_s": run.wall_s,
+            "val_acc": run.val_acc, "val_nll": run.val_nll,
+            "test_acc": [hits if at else None for at in last],
+            "test_nll": [run.test_nll if at else None for at in last],
+        }  # fmt: skip
+        who = (pl.lit(tier).alias("tier"), pl.lit(run.arm).alias("arm"))
+        seed = pl.lit(run.seed, pl.Int64).alias("seed")
+        schema = {"test_acc": pl.Float64, "test_nll": pl.Float64}
+        frames.append(pl.DataFrame(columns, schema_overrides=schema).select(*who, seed, pl.all()))
+    return pl.concat(frames)
+
+
+def _agreement(tiers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Whether both tiers say the same word and the same sign; None if only one ran."""
+    if len(tiers) < 2:  # noqa: PLR2004
+        return None
+    verdicts = {name: tier["verdict"] for name, tier in tiers.items()}
+    signs = {verdict["estimate"] > 0 for verdict in verdicts.values()}
+    words = {name: verdict["word"] for name, verdict in verdicts.items()}
+    same = len(signs) == 1
+    told = "Both tiers point the same way" if same else "The tiers point in opposite directions"
+    listed = ", ".join(f"{name}: {word}" for name, word in words.items())
+    return {"sign": same, "words": words, "sentence": f"{told} ({listed})."}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: both become null; numpy scalars become Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    if isinstance(value, np.generic):
+        return _finite(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

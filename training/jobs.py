@@ -1,0 +1,292 @@
+"""Training runs as jobs: one file each, so that a killed experiment redoes only what is missing.
+
+A job is the unit of work and of the cache: one convolutional run, or one batch of heads. Its
+digest covers the rows, the arms, the recipe and the engine; a worker reads the rows from a shared
+memory map, trains on one thread and leaves an .npz. Results do not depend on the worker count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+import xxhash
+
+from training.arms import Arm, Arms, TrainingData
+from training.errors import TrainingError
+from training.heads import Rows, train_heads
+from training.shard_store import write_atomic
+from training.trainer import Pictures, Recipe, Run, train
+
+ENGINE = 1  # raise when training changes what a run gives
+HEADS_PER_JOB = 24
+Progress = Callable[[int, int], None]
+_ARRAYS = ("labels", "split", "images", "numbers", "codes")
+_ARM = ("keep", "weights", "labels", "rows")
+_open: dict[str, tuple[Arms, Pictures | Rows]] = {}  # one worker's resident rows
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Runs that are trained together: (arm, seed) pairs, one recipe, one digest."""
+
+    recipe: Recipe
+    runs: tuple[tuple[str, int], ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where jobs run. workers: processes of one thread; 1 is this one, and so is a GPU."""
+
+    cache: Path
+    workers: int
+    device: torch.device
+
+
+def plan_jobs(
+    data: TrainingData,
+    arms: Arms,
+    recipe: Recipe,
+    runs: Sequence[tuple[str, int]],
+    device: torch.device,
+) -> list[Job]:
+    """Return the jobs of a tier: single runs for images, batches of whole seeds for heads."""
+    rows = _digest_rows(data)
+    return [
+        Job(recipe, batch, _digest(rows, data, arms, recipe, batch, device))
+        for batch in ([(run,) for run in runs] if data.images is not None else _by_seed(runs))
+    ]
+
+
+def _by_seed(runs: Sequence[tuple[str, int]]) -> list[tuple[tuple[str, int], ...]]:
+    """Batches of about 24 runs that never part the arms of one seed."""
+    seeds = sorted({seed for _, seed in runs})
+    each = max(1, HEADS_PER_JOB * len(seeds) // len(runs))
+    parts = [set(seeds[at : at + each]) for at in range(0, len(seeds), each)]
+    return [tuple(run for run in runs if run[1] in part) for part in parts]
+
+
+def _features(data: TrainingData) -> list[Any]:
+    return [a for a in (data.images, data.numbers, data.codes) if a is not None]
+
+
+def _digest_rows(data: TrainingData) -> str:
+    """Digest of every sample as it came, repaired rows left out."""
+    seen, n = xxhash.xxh3_128(), data.labels.size
+    for array in (data.labels, data.split, *(part[:n] for part in _features(data))):
+        seen.update(np.ascontiguousarray(array).tobytes())
+    return str(seen.hexdigest())
+
+
+def rows_digest(data: TrainingData, split: int) -> str:
+    """Return the digest of one split's features and labels; no arm may change it."""
+    seen, rows = xxhash.xxh3_128(), data.rows_of(split)
+    for array in (data.labels, *_features(data)):
+        seen.update(np.ascontiguousarray(array[rows]).tobytes())
+    return str(seen.hexdigest())
+
+
+def _digest_arm(data: TrainingData, arm: Arm) -> str:
+    repaired = arm.rows[arm.rows >= data.labels.size]
+    seen = xxhash.xxh3_128(arm.name.encode())
+    places = np.where(arm.rows < data.labels.size, arm.rows, -1)
+    parts = (arm.keep, arm.weights, arm.labels, places, *(f[repaired] for f in _features(data)))
+    for array in parts:
+        seen.update(np.ascontiguousarray(array).tobytes())
+    return str(seen.hexdigest())
+
+
+def _digest(  # noqa: PLR0917 - all that a run depends on
+    rows: str,
+    data: TrainingData,
+    arms: Arms,
+    recipe: Recipe,
+    runs: tuple[tuple[str, int], ...],
+    device: torch.device,
+) -> str:
+    told = {
+        "engine": [ENGINE, torch.__version__, device.type],
+        "rows": [rows, data.classes, data.levels],
+        "recipe": asdict(recipe),
+        "runs": [[name, seed, _digest_arm(data, arms.draw(name, seed))] for name, seed in runs],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def run_jobs(
+    data: TrainingData,
+    arms: Arms,
+    jobs: Sequence[Job],
+    place: Place,
+    progress: Progress | None = None,
+) -> list[Run]:
+    """Return the runs of all jobs, in order; those already in the cache are read, not trained.
+
+    progress: called with (jobs done, jobs in all).
+
+    Raises:
+        TrainingError: if a worker dies; what was finished stays in the cache.
+    """
+    cache = place.cache
+    cache.mkdir(parents=True, exist_ok=True)
+    found = {job.digest: _load(cache, job) for job in jobs}
+    missing = [job for job in jobs if found[job.digest] is None]
+    total, done = len(jobs), len(jobs) - len(missing)
+    tell = progress or (lambda _done, _total: None)
+    tell(done, total)
+    alone = place.workers <= 1 or len(missing) <= 1 or place.device.type != "cpu"
+    for job in (_alone if alone else _spread)(data, arms, missing, place):
+        found[job.digest] = _load(cache, job)
+        done += 1
+        tell(done, total)
+    return [run for job in jobs for run in found[job.digest] or []]
+
+
+def _alone(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Iterator[Job]:
+    """Train job after job in this process."""
+    cache, device = place.cache, place.device
+    if not jobs:
+        return
+    with one_thread(device):
+        resident = _reside(data, device)
+        for job in jobs:
+            _execute(arms, resident, job, cache)
+            yield job
+
+
+def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Iterator[Job]:
+    """Train in worker processes that map one copy of the rows."""
+    cache = place.cache
+    with TemporaryDirectory(dir=cache, prefix="pool-") as shared:
+        share_pool(Path(shared), data, arms)
+        pool = ProcessPoolExecutor(
+            min(place.workers, len(jobs)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=torch.set_num_threads,
+            initargs=(1,),
+        )
+        with pool:
+            waiting = {pool.submit(_work, shared, job, cache): job for job in jobs}
+            try:
+                for future in as_completed(waiting):
+                    future.result()
+                    yield waiting[future]
+            except BrokenProcessPool as broken:
+                raise TrainingError(
+                    "experiment", "a training worker died", got=f"{len(jobs)} jobs were open",
+                    advice="Start again: finished runs are kept. Short of memory: fewer workers.",
+                ) from broken  # fmt: skip
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Train on one thread on a CPU, as the workers do; restore the count afterwards."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:
+    """Write the arrays that workers map: the pool once, each arm as masks."""
+    for name in _ARRAYS:
+        if (array := getattr(data, name)) is not None:
+            np.save(folder / f"{name}.npy", array)
+    fixed = {"raw": arms.raw, "cleaned": arms.cleaned, "oracle": arms.oracle}
+    for arm, held in fixed.items():
+        for part in _ARM if held is not None else ():
+            np.save(folder / f"{arm}.{part}.npy", getattr(held, part))
+    for at, mask in enumerate(arms.groups.values()):
+        np.save(folder / f"group{at}.npy", mask)
+    told = {
+        "kind": data.kind, "classes": data.classes, "levels": data.levels,
+        "groups": list(arms.groups),
+    }  # fmt: skip
+    (folder / "pool.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def open_pool(folder: Path) -> tuple[TrainingData, Arms]:
+    """Return what `share_pool` wrote, as copy-on-write memory maps; keys are left out."""
+
+    def read(name: str) -> Any:
+        path = folder / f"{name}.npy"
+        return np.load(path, mmap_mode="c", allow_pickle=False) if path.exists() else None
+
+    told = json.loads((folder / "pool.json").read_text(encoding="utf-8"))
+    labels = read("labels")
+    data = TrainingData(
+        told["kind"], tuple(told["classes"]), np.empty(0, np.str_), labels, read("split"),
+        read("images"), read("numbers"), read("codes"), tuple(told["levels"]),
+    )  # fmt: skip
+    arms = {
+        arm: None if (first := read(f"{arm}.keep")) is None
+        else Arm(arm, first, *(read(f"{arm}.{part}") for part in _ARM[1:]))
+        for arm in ("raw", "cleaned", "oracle")
+    }  # fmt: skip
+    assert arms["raw"] is not None
+    assert arms["cleaned"] is not None
+    groups = {name: read(f"group{at}") for at, name in enumerate(told["groups"])}
+    return data, Arms(arms["raw"], arms["cleaned"], arms["oracle"], groups)
+
+
+def _reside(data: TrainingData, device: torch.device) -> Pictures | Rows:
+    return Pictures(data, device) if data.images is not None else Rows(data, device)
+
+
+def _work(shared: str, job: Job, cache: Path) -> None:
+    """One task in a worker: the rows are opened at its first job."""
+    if shared not in _open:
+        data, arms = open_pool(Path(shared))
+        _open[shared] = (arms, _reside(data, torch.device("cpu")))
+    _execute(*_open[shared], job, cache)
+
+
+def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> None:
+    drawn = [(arms.draw(name, seed), seed) for name, seed in job.runs]
+    if isinstance(resident, Rows):
+        runs = train_heads(resident, drawn, job.recipe)
+    else:
+        runs = [train(resident, arm, seed, job.recipe) for arm, seed in drawn]
+    columns: dict[str, Any] = {
+        f.name: np.stack([np.asarray(getattr(r, f.name)) for r in runs]) for f in fields(Run)
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **columns)
+    write_atomic(cache / f"{job.digest}.npz", buffer.getvalue())
+
+
+def _load(cache: Path, job: Job) -> list[Run] | None:
+    """The runs of a finished job; None where there is none, or the file is damaged."""
+    try:
+        content = io.BytesIO((cache / f"{job.digest}.npz").read_bytes())
+        with np.load(content, allow_pickle=False) as stored:
+            columns = {f.name: stored[f.name] for f in fields(Run)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    scalar: dict[str, Callable[[Any], Any]] = {
+        "arm": str, "seed": int, "n_train": int, "test_nll": float,
+    }  # fmt: skip
+    kept: list[dict[str, Any]] = [
+        {name: scalar.get(name, np.asarray)(column[at]) for name, column in columns.items()}
+        for at in range(len(job.runs))
+    ]
+    return [Run(**one) for one in kept]

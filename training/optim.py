@@ -1,0 +1,177 @@
+"""Optimisers, the schedule and the averaged weights that curves are read from.
+
+Not `torch.optim`: its base class imports the compiler, 2 seconds in every worker process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Optimiser(Protocol):
+    """What moves weights: `factor` scales the learning rate of this step."""
+
+    def step(self, factor: float) -> None:
+        """Move every weight once and forget its gradient."""
+
+
+def _gradients(weights: Iterable[Tensor]) -> list[Tensor]:
+    """Take the gradients off the weights."""
+    taken = []
+    for weight in weights:
+        assert weight.grad is not None
+        taken.append(weight.grad)
+        weight.grad = None
+    return taken
+
+
+class Nesterov:
+    """SGD with Nesterov momentum; weight_decay is decoupled from lr and spares vectors."""
+
+    def __init__(
+        self, weights: Sequence[Tensor], lr: float, weight_decay: float, momentum: float = 0.85
+    ) -> None:
+        self.weights, self.lr, self.momentum = list(weights), lr, momentum
+        self.held = [torch.zeros_like(w) for w in weights]
+        self.decayed = [w for w in weights if w.ndim > 1]
+        self.decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Move every weight once and forget its gradient."""
+        gradients = _gradients(self.weights)
+        torch._foreach_mul_(self.held, self.momentum)
+        torch._foreach_add_(self.held, gradients)
+        torch._foreach_add_(gradients, self.held, alpha=self.momentum)
+        if self.decay and self.decayed:
+            torch._foreach_mul_(self.decayed, 1 - self.decay * factor)
+        torch._foreach_add_(self.weights, gradients, alpha=-self.lr * factor)
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    Elementwise, so stacked members of a batched model never touch each other.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[Tensor],
+        lr: float,
+        weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+    ) -> None:
+        self.weights, self.lr, self.decay, self.betas = list(weights), lr, weight_decay, betas
+        self.first = [torch.zeros_like(w) for w in weights]
+        self.second = [torch.zeros_like(w) for w in weights]
+        self.count = 0
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Move every weight once and forget its gradient."""
+        self.count += 1
+        gradients, (fast, slow) = _gradients(self.weights), self.betas
+        torch._foreach_lerp_(self.first, gradients, 1 - fast)
+        torch._foreach_mul_(self.second, slow)
+        torch._foreach_addcmul_(self.second, gradients, gradients, 1 - slow)
+        scale = torch._foreach_sqrt(self.second)  # noqa: SLF001 - as the public ones do
+        torch._foreach_div_(scale, (1 - slow**self.count) ** 0.5)
+        torch._foreach_add_(scale, 1e-8)
+        torch._foreach_mul_(self.weights, 1 - self.lr * factor * self.decay)
+        rate = -self.lr * factor / (1 - fast**self.count)
+        torch._foreach_addcdiv_(self.weights, self.first, scale, rate)
+
+
+class Muon:
+    """Nesterov momentum whose update of each filter bank is made orthogonal.
+
+    For weights of two or more dimensions, flattened to (out, rest). Source: Muon of airbench94
+    (K. Jordan 2024), three Newton-Schulz steps; fp32 here, since CPUs are slow in bf16.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], lr: float, momentum: float = 0.6) -> None:
+        self.weights, self.lr, self.momentum = list(weights), lr, momentum
+        self.held = [torch.zeros_like(w) for w in weights]
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Move every weight once and forget its gradient."""
+        gradients = _gradients(self.weights)
+        for weight, gradient, held in zip(self.weights, gradients, self.held, strict=True):
+            held.mul_(self.momentum).add_(gradient)
+            update = orthogonal(gradient.add(held, alpha=self.momentum).flatten(1))
+            weight.mul_(weight.shape[0] ** 0.5 / weight.norm())
+            weight.add_(update.view_as(weight), alpha=-self.lr * factor)
+
+
+def orthogonal(matrix: Tensor, steps: int = 3, eps: float = 1e-7) -> Tensor:
+    """Return the nearest semi-orthogonal matrix, roughly: all singular values near 1.
+
+    Source: quintic Newton-Schulz iteration, coefficients of Muon (K. Jordan 2024).
+
+    >>> orthogonal(torch.diag(torch.tensor([5.0, 3.0])), steps=6).diagonal().gt(0.6).all().item()
+    True
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x: Tensor = matrix / (matrix.norm() + eps)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def optimisers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[Optimiser]:
+    """Return the optimisers of a recipe: `sgd` for all weights, or `muon` for the filters."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if name != "muon":
+        return [Nesterov(trained, lr, weight_decay)]
+    rest = [p for p in trained if p.ndim != 4]  # noqa: PLR2004 - filters have four dimensions
+    return [
+        Muon([p for p in trained if p.ndim == 4], lr=0.6 * lr),  # noqa: PLR2004
+        Nesterov(rest, lr, weight_decay),
+    ]
+
+
+def warm_up(step: int, steps: int, share: float = 0.1) -> float:
+    """Return the factor on lr: a linear start, then constant.
+
+    Constant on purpose: under a decaying schedule the time to a target is a property of the
+    schedule (effect.md section 3). The averaged weights do what the decay would.
+
+    >>> [warm_up(step, 100) for step in (0, 4, 50)]
+    [0.1, 0.5, 1.0]
+    """
+    return min(1.0, (step + 1) / max(1.0, share * steps))
+
+
+class Average:
+    """Exponential moving average of tensors, with a short memory at the start.
+
+    span: the steps it remembers once warm.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor], span: float) -> None:
+        self.live = [t.detach() for t in tensors if t.is_floating_point()]
+        self.held = [t.clone() for t in self.live]
+        self.span, self.count = max(1.0, span), 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the current values."""
+        self.count += 1
+        pull = min(1.0, max(1 / self.span, 10 / (self.count + 10)))
+        torch._foreach_lerp_(self.held, self.live, pull)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange live and averaged values; a second call restores them."""
+        for live, held in zip(self.live, self.held, strict=True):
+            kept = live.clone()
+            live.copy_(held)
+            held.copy_(kept)

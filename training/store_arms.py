@@ -1,0 +1,292 @@
+"""Two manifests of one store, raw and cleaned, as one pool of rows and the arms over it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.arms import Arm, Arms, TrainingData, raw_arm
+from training.encoder import Encoder, fit_encoder
+from training.errors import TrainingError
+from training.ledger import read_ledger
+from training.manifest import Manifest, read_manifest
+from training.resident import load_resident
+from training.shard_difference import diff
+from training.shard_digest import KEYED
+from training.shard_reader import read_columns
+
+SPLITS = ("train", "val", "test")
+LEAKS = ("cross_split_leak",)
+MOST_GROUPS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What an experiment trains on. facts: counts for the report. encoder: of a table."""
+
+    data: TrainingData
+    arms: Arms
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    encoder: Encoder | None = None
+
+
+def load_comparison(
+    store: Path,
+    raw: str,
+    cleaned: str,
+    *,
+    image_size: int = 32,
+    truth: pl.DataFrame | None = None,
+    leak_checks: Collection[str] = LEAKS,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Comparison:
+    """Return pool and arms of two manifests.
+
+    Training rows that the cleaning dropped as leaks from val or test are left out of every arm:
+    training on test items would flatter raw. Grey images stored in three channels become one.
+
+    raw, cleaned: digests of manifests. image_size: pixels a side. truth: key (or uri and row),
+    true_label, and maybe related_uri; only for the oracle arm and for test accuracy on true
+    labels. The oracle sets wrong labels right and drops copies. leak_checks: ids of the checks
+    whose dropped rows are leaks. groups: check ids by group, for ablations; None: the five checks
+    that changed most.
+
+    Raises:
+        TrainingError: if there are fewer than two classes, or a split has no labelled row.
+    """
+    old, new = read_manifest(store, raw), read_manifest(store, cleaned)
+    ledger = read_ledger(store, new)
+    keys, content = _read_pool(store, old, image_size)
+    changes = diff(store, old, new)
+    trained = keys[content["split"] == 0].tolist()  # val and test stay as they came
+    repaired = (
+        changes.filter(pl.col("change") == "repaired", pl.col("key").is_in(trained))["key"]
+        .sort().to_list()
+    )  # fmt: skip
+    if repaired:
+        content = _append_repaired(store, new, content, repaired, image_size)
+    leaks = _leaked(ledger, leak_checks)
+    split = np.where(np.isin(keys, list(leaks)), -1, content["split"]).astype(np.int8)
+    data, encoder = _tensors(old, keys, split, content)
+    _refuse_thin(data)
+    raw_one = raw_arm(data)
+    cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
+    data, oracle = _use_truth(data, raw_one, ledger, truth)
+    arms = Arms(raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups))
+    return Comparison(data, arms, _facts(data, arms, leaks), encoder)
+
+
+def load_raw(store: Path, raw: str, *, image_size: int = 32) -> TrainingData:
+    """Return one manifest's rows as tensors, for features and out-of-fold probabilities.
+
+    Tables are encoded by an encoder fitted on the labelled training rows.
+    """
+    manifest = read_manifest(store, raw)
+    keys, content = _read_pool(store, manifest, image_size)
+    return _tensors(manifest, keys, content["split"], content)[0]
+
+
+def _read_pool(
+    store: Path, manifest: Manifest, image_size: int
+) -> tuple[NDArray[np.str_], dict[str, Any]]:
+    """Keys, split, labels and features of all splits, in the order train, val, test."""
+    content: dict[str, list[Any]] = {"split": [], "labels": [], "features": []}
+    keys = []
+    for number, split in enumerate(SPLITS):
+        if split not in manifest.splits or not manifest.split(split).rows:
+            continue
+        part, labels, features = _read_split(store, manifest, split, image_size)
+        keys.append(part)
+        content["labels"].append(labels)
+        content["features"].append(features)
+        content["split"].append(np.full(len(part), number, np.int8))
+    stacked: dict[str, Any] = {k: np.concatenate(content[k]) for k in ("split", "labels")}
+    return np.concatenate(keys), {**stacked, "features": _stack(content["features"])}
+
+
+def _stack(parts: list[Any]) -> Any:
+    if isinstance(parts[0], pl.DataFrame):
+        return pl.concat(parts, how="vertical_relaxed")
+    return np.concatenate(parts)
+
+
+def _read_split(
+    store: Path, manifest: Manifest, split: str, image_size: int
+) -> tuple[NDArray[np.str_], NDArray[np.int64], Any]:
+    """Keys, label codes and features (uint8 NCHW, or a frame of columns), sorted by key."""
+    if manifest.kind == "image":
+        got = load_resident(store, manifest, split, image_size=image_size)
+        assert got.images is not None
+        return got.keys, got.labels.numpy(), got.images.numpy()
+    parts = [
+        pl.DataFrame(pl.from_arrow(read_columns(store, s))) for s in manifest.split(split).shards
+    ]
+    frame = pl.concat(parts).sort("key")
+    keys = np.array(frame["key"].to_list(), np.str_)
+    return keys, _codes(frame["label"], manifest.classes), frame.select(pl.exclude(*KEYED))
+
+
+def _codes(labels: pl.Series, classes: Sequence[str]) -> NDArray[np.int64]:
+    table = {label: number for number, label in enumerate(classes)}
+    return labels.replace_strict(table, default=-1, return_dtype=pl.Int64).to_numpy()
+
+
+def _append_repaired(
+    store: Path, new: Manifest, content: dict[str, Any], repaired: list[str], image_size: int
+) -> dict[str, Any]:
+    """Add the repaired training rows behind all others, in the order of `repaired`."""
+    keys, _, features = _read_split(store, new, "train", image_size)
+    at = np.searchsorted(keys, np.array(repaired))
+    picked = features[at] if not isinstance(features, pl.DataFrame) else features[at.tolist()]
+    return {**content, "features": _stack([content["features"], picked])}
+
+
+def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:
+    asked = pl.col("reasons").list.eval(
+        pl.element().struct.field("check_id").is_in(sorted(leak_checks))
+    )
+    dropped = ledger.filter(
+        (pl.col("outcome") == "dropped") & (pl.col("split") == "train"), asked.list.any()
+    )
+    return set(dropped["key"].to_list())
+
+
+def _tensors(
+    manifest: Manifest, keys: NDArray[np.str_], split: NDArray[np.int8], content: dict[str, Any]
+) -> tuple[TrainingData, Encoder | None]:
+    labels, features = content["labels"], content["features"]
+    data = TrainingData(manifest.kind, manifest.classes, keys, labels, split)
+    if manifest.kind == "image":
+        return replace(data, images=drop_grey_copies(features)), None
+    encoder = fit_encoder(features[data.train.tolist()])
+    numbers, codes = encoder.encode(features)
+    return replace(data, numbers=numbers, codes=codes, levels=encoder.levels), encoder
+
+
+def drop_grey_copies(images_NCHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return one channel if all three are equal in every image, else the images as they are.
+
+    >>> drop_grey_copies(np.ones((2, 3, 4, 4), np.uint8)).shape
+    (2, 1, 4, 4)
+    """
+    first = images_NCHW[:, :1]
+    if images_NCHW.shape[1] == 1 or any(
+        (images_NCHW[at : at + 1000] != first[at : at + 1000]).any()
+        for at in range(0, images_NCHW.shape[0], 1000)
+    ):
+        return images_NCHW
+    return np.ascontiguousarray(first)
+
+
+def _refuse_thin(data: TrainingData) -> None:
+    counts = {name: data.rows_of(number).size for number, name in enumerate(SPLITS)}
+    for name, count in counts.items():
+        if count < 2:  # noqa: PLR2004 - an interval over items needs two
+            raise TrainingError(
+                "experiment", f"split {name!r} has too few labelled rows", got=count,
+                allowed="At least 2.", advice="Raise split.val_frac or split.test_frac.",
+            )  # fmt: skip
+    if np.unique(data.labels[data.train]).size < 2:  # noqa: PLR2004
+        raise TrainingError(
+            "experiment", "training needs two classes", got=len(data.classes),
+            advice="Profile and check work without labels; training does not.",
+        )  # fmt: skip
+
+
+def _cleaned_arm(
+    store: Path, new: Manifest, data: TrainingData, raw: Arm, repaired: list[str]
+) -> Arm:
+    """The raw arm with what the cleaned manifest drops, relabels, reweights and repairs."""
+    names = ["key", "label", "weight"]
+    parts = [
+        pl.DataFrame(pl.from_arrow(read_columns(store, s, names)))
+        for s in new.split("train").shards
+    ]
+    frame = pl.concat(parts).sort("key")
+    order = {key: at for at, key in enumerate(data.keys[data.train].tolist())}
+    at = np.array([order.get(key, -1) for key in frame["key"].to_list()], np.int64)
+    known = at >= 0
+    labels = _codes(frame["label"], data.classes)
+    keep = np.zeros_like(raw.keep)
+    keep[at[known]] = labels[known] >= 0
+    new_labels, weights, rows = raw.labels.copy(), raw.weights.copy(), raw.rows.copy()
+    new_labels[at[known & (labels >= 0)]] = labels[known & (labels >= 0)]
+    weights[at[known]] = frame["weight"].to_numpy()[known]
+    for place, key in enumerate(repaired):
+        if key in order:
+            rows[order[key]] = data.labels.size + place
+    return Arm("cleaned", keep & (weights > 0), weights, new_labels, rows)
+
+
+def _use_truth(
+    data: TrainingData, raw: Arm, ledger: pl.DataFrame, truth: pl.DataFrame | None
+) -> tuple[TrainingData, Arm | None]:
+    """Attach true labels and make the oracle arm: labels set right, copies dropped."""
+    if truth is None or "true_label" not in truth.columns:
+        return data, None
+    if "key" not in truth.columns:
+        where = ledger.select("key", uri="source_uri", row="source_row")
+        truth = truth.join(where, on=["uri", "row"], how="inner")
+    place = {key: at for at, key in enumerate(data.keys.tolist())}
+    at = np.array([place.get(key, -1) for key in truth["key"].to_list()], np.int64)
+    codes = _codes(truth["true_label"].cast(pl.String), data.classes)
+    true_labels = data.labels.copy()
+    usable = (at >= 0) & (codes >= 0)
+    true_labels[at[usable]] = codes[usable]
+    copy = np.zeros(data.labels.size, bool)
+    if "related_uri" in truth.columns:
+        copy[at[(at >= 0) & truth["related_uri"].is_not_null().to_numpy()]] = True
+    labels = true_labels[data.train]
+    oracle = Arm("oracle", ~copy[data.train], raw.weights, labels, raw.rows)
+    return replace(data, true_labels=true_labels), oracle
+
+
+def changed(raw: Arm, other: Arm) -> NDArray[np.bool_]:
+    """Return (n,) bool: the samples that `other` treats differently."""
+    touched: NDArray[np.bool_] = (
+        (raw.keep != other.keep) | (raw.labels != other.labels)
+        | (raw.weights != other.weights) | (raw.rows != other.rows)
+    )  # fmt: skip
+    return touched
+
+
+def _groups(
+    ledger: pl.DataFrame,
+    data: TrainingData,
+    raw: Arm,
+    cleaned: Arm,
+    groups: Mapping[str, Sequence[str]] | None,
+) -> dict[str, NDArray[np.bool_]]:
+    """For each group of checks, the changed samples that it gave a reason for."""
+    touched, keys = changed(raw, cleaned), data.keys[data.train]
+    reasons = ledger.select("key", check=pl.col("reasons").list.eval(
+        pl.element().struct.field("check_id"))).explode("check").drop_nulls()  # fmt: skip
+    reasons = reasons.filter(pl.col("key").is_in(keys[touched].tolist())).unique()
+    if groups is None:
+        counts = reasons.group_by("check").len().sort("len", "check", descending=[True, False])
+        groups = {name: (name,) for name in counts["check"].head(MOST_GROUPS).to_list()}
+    masks = {}
+    for name, checks in groups.items():
+        hit = reasons.filter(pl.col("check").is_in(list(checks)))["key"].to_list()
+        masks[name] = touched & np.isin(keys, np.array(hit, np.str_))
+    return masks
+
+
+def _facts(data: TrainingData, arms: Arms, leaks: set[str]) -> dict[str, Any]:
+    raw, cleaned = arms.raw, arms.cleaned
+    both = cleaned.keep
+    return {
+        "rows": {name: int(data.rows_of(at).size) for at, name in enumerate(SPLITS)},
+        "left_out_as_leaks": len(leaks & set(data.keys.tolist())),
+        "without_label": int(((data.labels < 0) & (data.split == 0)).sum()),
+        "dropped": int((~cleaned.keep).sum()),
+        "relabelled": int((both & (raw.labels != cleaned.labels)).sum()),
+        "reweighted": int((both & (raw.weights != cleaned.weights)).sum()),
+        "repaired": int((both & (raw.rows != cleaned.rows)).sum()),
+    }

@@ -1,0 +1,95 @@
+"""The verdict in words. Fractions become points of test accuracy (hundredths)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_NARROW = 0.002  # an interval of this width would round to one number
+
+
+def points(fraction: float, *, signed: bool = True, fine: bool = False) -> str:
+    """Return hundredths with one decimal; two where one would show nothing, or if `fine`.
+
+    >>> points(0.0139), points(-0.0004), points(0.003, signed=False)
+    ('+1.4', '-0.04', '0.3')
+    """
+    value = 100 * fraction
+    digits = 2 if fine or 0 < abs(value) < 0.1 else 1  # noqa: PLR2004 - what one digit shows
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return "0.0" if float(text) == 0 else text
+
+
+def describe(verdict: Mapping[str, Any]) -> str:
+    """Return the verdict as one to three sentences.
+
+    >>> base = {"word": "helps", "estimate": 0.0139, "low": 0.011, "high": 0.016, "n": 8,
+    ...     "margin": 0.003, "mde": 0.003, "low_new": 0.004, "high_new": 0.024, "speedup": None,
+    ...     "over_random_drop": {"estimate": 0.018, "low": 0.016, "high": 0.02, "p_holm": 0.001}}
+    >>> describe(base).split(". ")[0]
+    'Cleaning helps: +1.4 points of test accuracy (95 % interval +1.1 to +1.6, 8 paired seeds)'
+    """
+    if verdict["estimate"] == verdict["low"] == verdict["high"] == 0:
+        return "Cleaning changed nothing that training sees: both arms gave the same runs."
+    parts = [_lead(verdict) + _speed(verdict) + "."]
+    if verdict["word"] in ("helps", "hurts"):
+        parts.append(_control(verdict))
+        parts.append(_new_data(verdict))
+    return " ".join(parts)
+
+
+def span(found: Mapping[str, Any], suffix: str = "") -> tuple[str, str, str]:
+    """Return estimate, low and high in points, fine where the interval is narrow.
+
+    >>> span({"estimate": 0.002, "low": 0.0017, "high": 0.0023})
+    ('+0.20', '+0.17', '+0.23')
+    """
+    names = ("estimate", f"low{suffix}", f"high{suffix}")
+    fine = found[names[2]] - found[names[1]] < _NARROW
+    told = [points(found[name], fine=fine) for name in names]
+    return told[0], told[1], told[2]
+
+
+def _lead(verdict: Mapping[str, Any]) -> str:
+    middle, low, high = span(verdict)
+    gained = f"{middle} points of test accuracy"
+    within = f"(95 % interval {low} to {high}, {verdict['n']} paired seeds)"
+    if verdict["word"] in ("helps", "hurts"):
+        return f"Cleaning {verdict['word']}: {gained} {within}"
+    if verdict["word"] == "equivalent":
+        margin = points(verdict["margin"], signed=False)
+        return f"Cleaning makes no difference that matters: {gained} {within}, inside +-{margin}"
+    least = points(verdict["mde"], signed=False)
+    both = verdict["low"] > 0 or verdict["high"] < 0
+    why = ", not significant once both primary contrasts count" if both else ""
+    found = f"these seeds find differences of {least} points or more"
+    return f"Undecided: {gained} {within}{why}; {found}"
+
+
+def _speed(verdict: Mapping[str, Any]) -> str:
+    sooner = verdict["speedup"]
+    if sooner is None or sooner["low"] <= 1 <= sooner["high"]:
+        return ""
+    ratio, bound = sooner["ratio"], "at least " if sooner["at_least"] else ""
+    agrees = (ratio > 1) == (verdict["word"] == "helps") and verdict["word"] != "equivalent"
+    joint = ", and it" if agrees else ", but it"
+    if ratio > 1:
+        return f"{joint} reaches raw's final accuracy {bound}{ratio:.2g}x sooner"
+    return f"{joint} takes {1 / ratio:.2g}x as long to raw's final accuracy"
+
+
+def _control(verdict: Mapping[str, Any]) -> str:
+    over = verdict["over_random_drop"]
+    middle, low, high = span(over)
+    told = f"{middle} ({low} to {high}) points"
+    if over["p_holm"] < 0.05:  # noqa: PLR2004 - the level of every interval here
+        return f"Against a random drop of the same size it is {told}."
+    return f"A random drop of the same size is not shown to differ: {told}."
+
+
+def _new_data(verdict: Mapping[str, Any]) -> str:
+    _, low, high = span(verdict, "_new")
+    if verdict["low_new"] <= 0 <= verdict["high_new"]:
+        told = "this test set is too small to promise the sign on new data"
+        return f"Interval on new data {low} to {high}: {told}."
+    return f"Interval on new data {low} to {high}."
