@@ -37,12 +37,15 @@ def time_demo(name: str) -> Timing:
     return timing
 
 
-def report_of(name: str) -> dict[str, Any]:
-    """Return the report of a demo or of a real data set; what was run before is not run again."""
+def result_of(name: str, file: str) -> dict[str, Any]:
+    """Return report.json or experiment.json of a demo or of a real data set.
+
+    What was run before, on the same data and settings, is not run again.
+    """
     out = RUNS / name
     config = REAL[name](out.with_suffix(".data")) if name in REAL else ROOT / f"data/{name}.toml"
     _run(config, out)
-    return dict(json.loads((out / "report.json").read_text()))
+    return dict(json.loads((out / file).read_text()))
 
 
 def _run(config: Path, out: Path) -> None:

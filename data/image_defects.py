@@ -30,7 +30,7 @@ PLAN: dict[str, tuple[int, str]] = {
     "leak_exact": (40, "cross_split_leak"),
     "leak_near": (30, "cross_split_leak"),
     "blur": (50, "blurry"),
-    "dark": (50, "too_dark,underexposed"),
+    "dark": (50, "too_dark,low_contrast"),
     "washed_out": (50, "low_contrast"),
     "truncated": (30, "unreadable"),
     "silent_damage": (30, "silently_damaged"),

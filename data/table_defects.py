@@ -16,17 +16,18 @@ from data.flights import load_flights
 KM_PER_MILE = 1.609344
 # kind of defect: share of train rows, the column it sits in (null: the whole row), the check meant
 PLAN: dict[str, tuple[float, str | None, str]] = {
-    "unit_mixup": (0.010, "distance", "mixed_unit,dependency_violation,numeric_outlier"),
-    "typo": (0.005, "airline", "rare_typo,dependency_violation"),
+    "unit_mixup": (0.010, "distance", "mixed_unit"),
+    "typo": (0.005, "airline", "rare_typo"),
     "placeholder_text": (0.005, "manufacturer", "placeholder_value"),
     "placeholder_number": (0.005, "temp", "placeholder_value,impossible_value"),
-    "swapped_fields": (0.005, "origin", "swapped_fields"),
-    "impossible_value": (0.005, "hour", "impossible_value,numeric_outlier"),
+    "swapped_fields": (0.005, None, "swapped_fields"),
+    "impossible_value": (0.005, "hour", "impossible_value"),
     "untrimmed": (0.003, "engine", "untrimmed_text"),
     "exact_duplicate": (0.010, None, "exact_duplicate"),
     "conflicting_copy": (0.002, None, "conflicting_labels"),
     "wrong_label": (0.050, None, "unlikely_label"),
 }
+COPIES = ("exact_duplicate", "conflicting_copy")
 LABEL = "arrival"
 
 
@@ -38,7 +39,7 @@ def make_table_defects(out: Path, seed: int, rows: int | None = None) -> pl.Data
         seed: of every draw.
         rows: take a random sample of so many flights, in their order; None takes all 336,776.
 
-    Columns of the truth: uri, row, column, defect, check_id, true_label, related_uri. Every
+    Columns of the truth: those of `make_image_defects` and related_row. Every
     unplanted row of train is listed too, with an empty defect, so that the oracle knows its label.
     """
     rng = np.random.default_rng(seed)
@@ -67,7 +68,9 @@ def _truth(part: pl.DataFrame, uri: str) -> pl.DataFrame:
         kind,
         kind.replace_strict(checks, default=None, return_dtype=pl.String).alias("check_id"),
         "true_label",
-        pl.lit(None, dtype=pl.String).alias("related_uri"),
+        # a copy lies in the row behind its original
+        pl.when(kind.is_in(COPIES)).then(pl.lit(uri)).alias("related_uri"),
+        pl.when(kind.is_in(COPIES)).then(pl.col("row").cast(pl.Int64) - 1).alias("related_row"),
     )
 
 
@@ -83,9 +86,9 @@ def _plant(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         kind[places[start : start + count]] = name
         start += count
     marked = table.with_columns(defect=pl.Series(kind.tolist(), dtype=pl.String))
-    copied = marked.filter(pl.col("defect").is_in(["exact_duplicate", "conflicting_copy"]))
+    copied = marked.filter(pl.col("defect").is_in(COPIES))
     spoiled = marked.with_columns(
-        pl.when(pl.col("defect").is_in(["exact_duplicate", "conflicting_copy"]))
+        pl.when(pl.col("defect").is_in(COPIES))
         .then(pl.lit(""))
         .otherwise(pl.col("defect"))
         .alias("defect")

@@ -25,7 +25,7 @@ def _copies(labels: Sequence[str]) -> dict[str, dict[str, list[object]]]:
     needs=("samples", "metrics?"),
     dimension="incorrect",
     severity="error",
-    action="review",
+    action="down_weight",
     bits64_max=6,
     bits256_max=40,
     bits256_small=16,

@@ -158,4 +158,4 @@ class ReportSection(Section):
     """[report]: what the report shows."""
 
     title: str | None = Field(None, description="Heading; the source's name by default.")
-    max_thumbnails: int = Field(60, ge=0, le=500, description="Most pictures that are shown.")
+    max_thumbnails: int = Field(140, ge=0, le=500, description="Most pictures that are shown.")

@@ -61,9 +61,15 @@ def pairs_of(check: str, tables: dict[str, pl.LazyFrame]) -> set[frozenset[str]]
 
 def test_exact_copies(profiled: dict[str, pl.LazyFrame]) -> None:
     """Copies by bytes and by pixels are found, and nothing else."""
-    assert pairs_of("exact_duplicate", profiled) == {
+    one_label = profiled["samples"].with_columns(label=pl.lit("scene"))
+    assert pairs_of("exact_duplicate", profiled | {"samples": one_label}) == {
         frozenset({"bytes", "00"}), frozenset({"pixels", "01"}),
     }  # fmt: skip
+
+
+def test_a_copy_with_another_label_is_no_duplicate(profiled: dict[str, pl.LazyFrame]) -> None:
+    """Copies that contradict each other are left to `conflicting_labels`: none is dropped."""
+    assert pairs_of("exact_duplicate", profiled) == set()
 
 
 def test_near_copies(profiled: dict[str, pl.LazyFrame]) -> None:

@@ -1,0 +1,231 @@
+"""Columns that fix other columns: found on a sample, then counted over all rows.
+
+Nothing is judged here: a `Dependency` says, for each value of its determinants, what most rows
+hold and how many. Checks decide which rows contradict it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from checks.metrics.tabular_profile import KEY_SEPARATOR, ColumnProfile, Dependency, Exchange
+from checks.metrics.tabular_words import is_placeholder
+
+SUPPORT_MIN = 3  # rows of a key before its majority says anything
+MAJORITY_MIN = 0.8  # below, a key has no one value
+_KEY_CAP, _PAIR_CAP = 50_000, 200_000
+_SINGLES, _PAIRS = 4, 2  # determinants kept for each dependent
+_VIOLATION_MAX, _AMBIGUOUS_MAX, _LIFT_MIN = 0.15, 0.05, 0.8
+_EXACT = 0.9  # the lift of a column alone from which no pair is tried
+_EVIDENCE_MIN = 10  # neighbouring rows with one key before the screen trusts it
+
+
+@dataclass(slots=True)
+class Candidate:
+    """Determinants that may fix a dependent, with how often each pair of values occurs."""
+
+    determinants: tuple[str, ...]
+    dependent: str
+    parts: list[pl.DataFrame] = field(default_factory=list)
+    overflown: bool = False
+
+    def add(self, cells: pl.DataFrame) -> None:
+        """Count one more batch of key cells."""
+        if self.overflown:
+            return
+        columns = [*self.determinants, self.dependent]
+        counts = cells.select(columns).drop_nulls().group_by(columns).agg(pl.len().alias("#"))
+        self.parts.append(counts)
+        if sum(part.height for part in self.parts) > _PAIR_CAP:
+            self.parts = [self.merged()]
+            self.overflown = self.parts[0].height > _PAIR_CAP // 2
+
+    def merged(self) -> pl.DataFrame:
+        """Return the counts of all batches."""
+        columns = [*self.determinants, self.dependent]
+        return pl.concat(self.parts).group_by(columns).agg(pl.col("#").sum())
+
+
+def cell(column: ColumnProfile) -> pl.Expr:
+    """A cell as dependencies compare it: a number or a text; null if neither or a placeholder."""
+    if column.kind == "number":
+        return column.number.alias(column.name)
+    kept = pl.when(~is_placeholder(column.text) & (column.text != "")).then(column.text)
+    return kept.alias(column.name)
+
+
+def canon(column: ColumnProfile) -> pl.Expr:
+    """`cell` as String: 12 and 12.0 are one value."""
+    return _told(cell(column), column)
+
+
+def _told(value: pl.Expr, column: ColumnProfile) -> pl.Expr:
+    return value.cast(pl.String).str.strip_suffix(".0") if column.kind == "number" else value
+
+
+def key_of(columns: Sequence[ColumnProfile]) -> pl.Expr:
+    """The determinants' values as one String; null if one is missing."""
+    return pl.concat_str([canon(c) for c in columns], separator=KEY_SEPARATOR)
+
+
+def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Candidate]:
+    """Return the determinants, one or two for each, that seem to fix a column.
+
+    Args:
+        sample: rows of the table in an order that does not depend on the table's.
+        columns: the profiles of the columns that may take part.
+
+    Two rows of one key are drawn, and the share of draws that agree is compared with the share
+    among any two rows (the lift). Errors in a share e of the cells leave about 1 - 2e.
+    """
+    usable = [c for c in columns if c.kind not in ("constant", "identifier", "text")]
+    fixed = [c for c in columns if c.kind not in ("constant", "identifier")]
+    if sample.is_empty() or not usable:
+        return []
+    coded = sample.select([cell(c) for c in fixed])
+    codes = np.stack([_codes(coded.get_column(c.name)) for c in fixed], axis=1)
+    chance = np.array([_collision(codes[:, i]) for i in range(len(fixed))])
+    place = {c.name: i for i, c in enumerate(fixed)}
+    keys = [c for c in usable if _is_key(c)]
+    singles: dict[tuple[str, ...], NDArray[np.float64]] = {
+        (c.name,): _lift(codes, codes[:, place[c.name]], chance) for c in keys
+    }  # fmt: skip
+    for names, lift in singles.items():
+        lift[place[names[0]]] = 0.0
+    best = np.max([*singles.values(), np.zeros(len(fixed))], axis=0)
+    pairs: dict[tuple[str, ...], NDArray[np.float64]] = {}
+    for left, right in combinations(keys, 2):
+        i, j = place[left.name], place[right.name]
+        both = np.where((codes[:, i] < 0) | (codes[:, j] < 0), -1,
+                        codes[:, i] * (codes[:, j].max() + 1) + codes[:, j])  # fmt: skip
+        lift = _lift(codes, both, chance)
+        lift[[i, j]] = 0.0
+        # a pair must explain most of what single columns leave open
+        idle = (best >= _EXACT) | (1 - lift > 0.3 * (1 - best))
+        pairs[left.name, right.name] = np.where(idle, 0.0, lift)
+    chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
+    return [Candidate(determinants, dependent) for determinants, dependent in chosen]
+
+
+def _is_key(column: ColumnProfile) -> bool:
+    whole = column.kind != "number" or column.integer_count == column.number_count
+    return whole and 2 <= column.distinct_count <= _KEY_CAP  # noqa: PLR2004
+
+
+def _codes(values: pl.Series) -> NDArray[np.int64]:
+    ranks = values.rank("dense").cast(pl.Int64) - 1
+    return ranks.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def _collision(codes: NDArray[np.int64]) -> float:
+    counts = np.bincount(codes[codes >= 0])
+    total = max(int(counts.sum()), 1)
+    return float((counts.astype(float) ** 2).sum()) / total**2
+
+
+def _lift(
+    codes: NDArray[np.int64], key: NDArray[np.int64], chance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How much better than chance neighbours of one key agree, for every column; 0..1."""
+    order = np.argsort(key, kind="stable")
+    same = (key[order][1:] == key[order][:-1]) & (key[order][1:] >= 0)
+    above, below = codes[order[:-1][same]], codes[order[1:][same]]
+    both = (above >= 0) & (below >= 0)
+    drawn = both.sum(axis=0)
+    agree = ((above == below) & both).sum(axis=0) / np.maximum(drawn, 1)
+    lift = (agree - chance) / np.maximum(1 - chance, 1e-9)
+    return np.where((drawn >= _EVIDENCE_MIN) & (chance < 1), lift, 0.0)
+
+
+def _choose(
+    lifts: dict[tuple[str, ...], NDArray[np.float64]], fixed: Sequence[ColumnProfile],
+    lift_min: float, count: int,
+) -> list[tuple[tuple[str, ...], str]]:  # fmt: skip
+    """The `count` best determinants of each column."""
+    chosen = []
+    for i, column in enumerate(fixed):
+        ranked = sorted((-round(float(lift[i]), 6), names) for names, lift in lifts.items())
+        kept = [names for lift, names in ranked if -lift >= lift_min][:count]
+        chosen += [(names, column.name) for names in kept]
+    return chosen
+
+
+def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependency | None:
+    """Return the dependency that the counts of all rows show, or None if they show none.
+
+    Gates: at most 15 % of the rows contradict, at most 5 % of the keys are undecided, at least
+    half of the rows have a key of `SUPPORT_MIN` rows, and it explains 80 % of what the column's
+    most frequent value leaves open.
+    """
+    if candidate.overflown or not candidate.parts:
+        return None
+    names, dependent = list(candidate.determinants), candidate.dependent
+    known = {c.name: c for c in columns}
+    counts = candidate.merged().sort(
+        [*names, "#", dependent], descending=[*[False] * len(names), True, False]
+    )
+    total = int(counts["#"].sum())
+    keys = counts.group_by(names, maintain_order=True).agg(
+        pl.col("#").sum().alias("rows#"), pl.col("#").first().alias("top#"),
+        pl.col(dependent).first(), (pl.col("#").max() == pl.col("#")).sum().alias("ties#"),
+    )  # fmt: skip
+    keys = keys.filter(pl.col("rows#") >= SUPPORT_MIN)
+    rows = int(keys["rows#"].sum())
+    clear = (pl.col("top#") >= MAJORITY_MIN * pl.col("rows#")) & (pl.col("ties#") == 1)
+    settled = keys.filter(clear)
+    if total == 0 or rows * 2 < total or not 2 <= settled.height <= _KEY_CAP:  # noqa: PLR2004
+        return None
+    violations = rows - int(keys["top#"].sum())
+    commonest = int(counts.group_by(dependent).agg(pl.col("#").sum())["#"].max())  # type: ignore[arg-type]
+    open_rows = (1 - commonest / total) * rows
+    ambiguous = keys.height - settled.height
+    sound = violations <= _VIOLATION_MAX * rows and ambiguous <= _AMBIGUOUS_MAX * keys.height
+    if not sound or open_rows <= 0 or violations > (1 - _LIFT_MIN) * open_rows:
+        return None
+    if violations and _recurring(counts, keys, names, dependent) * 2 > violations:
+        return None
+    parts = [_told(pl.col(n), known[n]) for n in names]
+    told = settled.select(
+        pl.concat_str(parts, separator=KEY_SEPARATOR).alias("key"),
+        _told(pl.col(dependent), known[dependent]).alias("value"), "rows#", "top#",
+    ).sort("key")  # fmt: skip
+    return Dependency(
+        candidate.determinants, dependent, rows, violations, ambiguous,
+        *(tuple(told[c].to_list()) for c in ("key", "value", "rows#", "top#")),
+    )  # fmt: skip
+
+
+def _recurring(counts: pl.DataFrame, keys: pl.DataFrame, names: list[str], dependent: str) -> int:
+    """Rows that hold another key's value, at least 3 times for their key: variation, not error."""
+    least = pl.max_horizontal(pl.lit(SUPPORT_MIN), 0.01 * pl.col("rows#"))
+    homes = keys.get_column(dependent).unique()
+    keyed = counts.join(keys.select(*names, "rows#", home=dependent), on=names, how="inner")
+    strange = keyed.filter(pl.col(dependent) != pl.col("home"), pl.col("#") >= least)
+    return int(strange.filter(pl.col(dependent).is_in(homes.implode()))["#"].sum())
+
+
+def find_exchanges(values: dict[str, pl.DataFrame]) -> tuple[Exchange, ...]:
+    """Return the pairs of columns that share a few values, each at home in one of the two.
+
+    Args:
+        values: key (String), count, for each column of words.
+    """
+    found = []
+    for (first, left), (second, right) in combinations(sorted(values.items()), 2):
+        shared = left.join(right, on="key", suffix="_right").sort("key")
+        small = all(
+            shared.select(pl.min_horizontal("count", "count_right").sum()).item() * 10
+            <= side.get_column("count").sum()
+            for side in (left, right)
+        )
+        here = shared.filter(pl.col("count") > pl.col("count_right")).height
+        there = shared.filter(pl.col("count") < pl.col("count_right")).height
+        if small and here and there:
+            found.append(Exchange(first, second, tuple(shared.iter_rows())))
+    return tuple(found)

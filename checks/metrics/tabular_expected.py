@@ -1,0 +1,123 @@
+"""What the other cells of a row say that a cell should hold, as expressions over the raw columns.
+
+Every dependency on a column is a voter. It votes for the value that its key holds elsewhere, with
+the weight log(rows / contradictions). A key that is contradicted by most of what hangs on it is
+itself the wrong cell (`blame`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from math import log
+from operator import or_
+
+import polars as pl
+
+from checks.metrics.tabular_dependencies import canon, key_of
+from checks.metrics.tabular_profile import Dependency, TableProfile
+
+_SEPARATOR = "\x1e"
+_BLAME_FAN = 3  # dependents that a key needs before it can be blamed
+_FAN_TOP = 5  # of its dependents, those with the fewest contradictions are asked
+NO = pl.lit(value=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One column's voters, summed up.
+
+    value: String, what the voters that contradict or fill the cell agree on; null if they differ.
+    outvoted: Boolean, whether more weight is against the cell than for it.
+    """
+
+    column: str
+    value: pl.Expr
+    outvoted: pl.Expr
+    dependencies: tuple[Dependency, ...]
+
+
+def expect(profile: TableProfile) -> dict[str, Expectation]:
+    """Return the expectation of every column that some other column fixes."""
+    by_column: dict[str, list[Dependency]] = {}
+    for dependency in profile.dependencies:
+        by_column.setdefault(dependency.dependent, []).append(dependency)
+    return {name: _sum_up(profile, name, tuple(voters)) for name, voters in by_column.items()}
+
+
+def predict(
+    profile: TableProfile, dependency: Dependency, support_min: int = 0, majority_min: float = 0.0
+) -> pl.Expr:
+    """Return what a dependency's key holds elsewhere, as String; null where it cannot say.
+
+    Only keys of at least `support_min` rows count, `majority_min` of which (0..1) agree.
+    """
+    told = [
+        (key, value)
+        for key, value, rows, agreeing in zip(
+            dependency.keys, dependency.values, dependency.counts, dependency.agreeing, strict=True
+        )
+        if rows >= support_min and agreeing >= majority_min * rows
+    ]
+    if not told:
+        return pl.lit(None, dtype=pl.String)
+    keys, values = zip(*told, strict=True)
+    key = key_of([profile.column(name) for name in dependency.determinants])
+    return key.replace_strict(list(keys), list(values), default=None, return_dtype=pl.String)
+
+
+def differs(profile: TableProfile, dependency: Dependency, predicted: pl.Expr) -> pl.Expr:
+    """Whether the cell is another than `predicted`; false where one is missing."""
+    cell = canon(profile.column(dependency.dependent))
+    return (predicted != cell).fill_null(value=False)
+
+
+def blame(profile: TableProfile) -> dict[tuple[str, ...], pl.Expr]:
+    """Return, for each key with a fan of dependents, whether half of them contradict it."""
+    fans: dict[tuple[str, ...], list[Dependency]] = {}
+    for dependency in profile.dependencies:
+        fans.setdefault(dependency.determinants, []).append(dependency)
+    blamed = {}
+    for names, fan in fans.items():
+        if len(fan) < _BLAME_FAN:
+            continue
+        asked = sorted(fan, key=lambda d: (d.violation_count, d.dependent))[:_FAN_TOP]
+        against = [differs(profile, d, predict(profile, d)) for d in asked]
+        count = pl.sum_horizontal([e.cast(pl.Int64) for e in against])
+        blamed[names] = count >= max(2, -(-len(asked) // 2))
+    return blamed
+
+
+def _sum_up(profile: TableProfile, name: str, voters: tuple[Dependency, ...]) -> Expectation:
+    cell = canon(profile.column(name))
+    balance, proposals = [], []
+    for voter in voters:
+        weight = min(log((voter.row_count + 1) / (voter.violation_count + 0.5)), 8.0)
+        predicted = predict(profile, voter)
+        # each lookup stands once: expressions are trees, and shared branches would multiply
+        balance.append((weight * (predicted == cell).cast(pl.Float64) - weight / 2).fill_null(0.0))
+        unsure = (predicted == cell).fill_null(value=False) | _mutual(profile, voter)
+        proposals.append(pl.when(~unsure).then(predicted))
+    distinct = pl.concat_list(proposals).list.drop_nulls().list.unique(maintain_order=True)
+    agreed = distinct.list.join(_SEPARATOR).str.extract(f"^([^{_SEPARATOR}]+)$", 1)
+    return Expectation(name, agreed, pl.sum_horizontal(balance) < 0, voters)
+
+
+def _mutual(profile: TableProfile, voter: Dependency) -> pl.Expr:
+    """Whether the cell contradicts the voter's key as the key contradicts the cell."""
+    back = [
+        d for d in profile.dependencies
+        if d.determinants == (voter.dependent,) and (d.dependent,) == voter.determinants
+    ]  # fmt: skip
+    return any_of([differs(profile, d, predict(profile, d)) for d in back])
+
+
+def any_of(conditions: list[pl.Expr]) -> pl.Expr:
+    """Whether one of the Boolean expressions holds."""
+    return reduce(or_, conditions, NO)
+
+
+def suggest(expected: dict[str, Expectation], column: str) -> pl.Expr:
+    """Return what the voters propose for `column`, null where nobody votes."""
+    known = expected.get(column)
+    return known.value if known is not None else pl.lit(None, dtype=pl.String)

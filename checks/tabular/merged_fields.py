@@ -1,0 +1,54 @@
+"""Flag cells that have swallowed the value of an empty cell beside them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from checks.core.check import CellExample, CellRule, cell_check
+from checks.metrics.tabular_profile import ColumnProfile, TableProfile
+
+_SPLIT = r"^(.*\S)[\s,;]+(\S+)$"
+_VOCABULARY = 100  # what a profile lists of a column's values
+
+
+@cell_check(
+    dimension="incorrect", severity="warning", action="repair", filled_min=0.8,
+    examples=(
+        CellExample(
+            {"town": ["Gary", "Bend"] * 10 + ["Gary IN"], "state": ["IN", "OR"] * 10 + [None]},
+            frozenset({(20, "town"), (20, "state")}),
+        ),
+        CellExample({"town": ["Gary IN", "Bend"] * 10, "state": ["IN", "OR"] * 10}, frozenset()),
+    ),
+)  # fmt: skip
+def merged_fields(profile: TableProfile, filled_min: float) -> list[CellRule]:
+    """Flag a text that ends in a value of another column, in a row where that other cell is empty.
+
+    The other column has at most 100 values and is filled in at least `filled_min` (0..1) of rows.
+
+    Why: `San Francisco CA` with no state is a wrong cell and a missing one, both mendable.
+    Source: ours; the kind of error is the largest among towns of the beers set of Raha.
+    """
+    texts = [c for c in profile.features if c.is_text and c.kind in ("category", "text")]
+    rules = []
+    for other in texts:
+        gone = other.null_count + other.empty_count + other.blank_count
+        words = [value for value, count in other.top if count > 1 and " " not in value]
+        if not gone or other.distinct_count > _VOCABULARY or other.filled_frac < filled_min:
+            continue
+        for column in texts:
+            if column.name != other.name and words:
+                rules += _rules(column, other, words)
+    return rules
+
+
+def _rules(column: ColumnProfile, other: ColumnProfile, words: list[str]) -> list[CellRule]:
+    tail = column.text.str.extract(_SPLIT, 2)
+    empty = other.raw.is_null() | (other.text == "").fill_null(value=False)
+    flagged = empty & tail.is_in(words).fill_null(value=False)
+    told = f"{column.name} ends in a value of {other.name}, which is empty"
+    rest = column.text.str.extract(_SPLIT, 1).str.strip_chars_end(" ,;")
+    return [
+        CellRule(column.name, flagged, told, suggestion=rest),
+        CellRule(other.name, flagged, told, suggestion=tail.cast(pl.String)),
+    ]

@@ -1,0 +1,189 @@
+"""A user's contract: what it finds, and the sentences when it cannot be read."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandera.errors import SchemaErrors
+
+from checks.core.errors import ContractError
+from checks.core.tables import Findings, guard
+from checks.suites.contract import Contract, load_contract, run_contract
+
+MODEL = """
+import pandera.polars as pa
+import polars as pl
+
+class Drinks(pa.DataFrameModel):
+    size: int = pa.Field(ge=0, isin=[1, 2, 3])
+    name: str = pa.Field(nullable=True, str_length={"min_value": 1, "max_value": 4},
+                         str_matches="^[a-z]+$")
+    share: float = pa.Field(in_range={"min_value": 0, "max_value": 1}, unique=True)
+"""
+CUSTOM = """
+    @pa.check("size")
+    def odd(cls, data):
+        return data.lazyframe.select(pl.col(data.key) % 2 == 1)
+
+    @pa.dataframe_check
+    def more(cls, data):
+        return data.lazyframe.select(pl.col("size") > pl.col("share"))
+"""
+
+
+class Drinks(pa.DataFrameModel):
+    """The declared part of the contract that the tests write to a file."""
+
+    size: int = pa.Field(ge=0, isin=[1, 2, 3])
+    name: str = pa.Field(
+        nullable=True, str_length={"min_value": 1, "max_value": 4}, str_matches="^[a-z]+$"
+    )
+    share: float = pa.Field(in_range={"min_value": 0, "max_value": 1}, unique=True)
+
+
+def keyed(table: pl.DataFrame) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    """The table with a source's keys, and ids that are the row numbers."""
+    scan = table.select(pl.lit("t").alias("uri"), pl.int_range(pl.len()).alias("row"), pl.all())
+    return scan.lazy(), scan.select("uri", "row", sample_id=pl.col("row").cast(pl.String))
+
+
+def cells(found: pl.DataFrame) -> set[tuple[str, str, str | None]]:
+    """Row, rule and column of each finding."""
+    rule = pl.col("check_id").str.strip_prefix("contract:")
+    return set(found.select("sample_id", rule, "column").iter_rows())
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A contract with declared and custom checks, in a file."""
+    path = tmp_path / "drinks.py"
+    path.write_text(MODEL + CUSTOM)
+    return path
+
+
+TEXTS = pl.DataFrame({"size": ["1", "2", "7", "x"], "name": ["abcde", "A", None, "a"],
+                      "share": [".5", ".5", "2", ""]})  # fmt: skip
+
+
+def test_declared_and_custom_rules(model: Path) -> None:
+    """Each broken rule of a text table is a finding at its cell, custom checks included."""
+    scan, ids = keyed(TEXTS)
+    found = guard(Findings, run_contract(scan, ids, load_contract(str(model))), "findings")
+    assert cells(found) == {
+        ("0", "str_length", "name"), ("0", "unique", "share"), ("1", "unique", "share"),
+        ("1", "str_matches", "name"), ("1", "odd", "size"), ("2", "isin", "size"),
+        ("2", "in_range", "share"), ("3", "dtype", "size"), ("3", "not_null", "share"),
+    }  # fmt: skip
+
+
+def test_yaml_says_the_same(model: Path, tmp_path: Path) -> None:
+    """The YAML form of a contract finds what its Python form finds, but for custom checks."""
+    python = load_contract(f"{model}:Drinks")
+    path = tmp_path / "drinks.yaml"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandera says that it leaves out custom checks
+        path.write_text(python.schema.to_yaml())
+    scan, ids = keyed(TEXTS)
+    declared = {c for c in cells(run_contract(scan, ids, python)) if c[1] not in ("odd", "more")}
+    assert cells(run_contract(scan, ids, load_contract(str(path)))) == declared
+
+
+rows = st.tuples(
+    st.one_of(st.none(), st.integers(-2, 5)),
+    st.one_of(st.none(), st.text(alphabet="aB", max_size=6)),
+    st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, float("nan")])),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=12))
+def test_mask_equals_pandera(values: list[Any]) -> None:
+    """The one-pass mask flags exactly the cells that pandera lists as failure cases."""
+    schema = {"size": pl.Int64, "name": pl.String, "share": pl.Float64}
+    table = pl.DataFrame(values, schema=schema, orient="row")
+    scan, ids = keyed(table)
+    ours = {
+        (int(r), c) for r, _, c in cells(run_contract(scan, ids, Contract("d", Drinks.to_schema())))
+    }
+    theirs: set[tuple[int, str | None]] = set()
+    try:
+        Drinks.validate(table, lazy=True)
+    except SchemaErrors as broken:
+        cases: Any = broken.failure_cases
+        theirs = {(index, column) for column, index in cases.select("column", "index").iter_rows()}
+    assert ours == theirs
+
+
+def test_batches_and_purity(model: Path) -> None:
+    """Batches of one row find the same, and the model still validates as before."""
+    contract = load_contract(str(model))
+    scan, ids = keyed(TEXTS)
+    whole = run_contract(scan, ids, contract)
+    assert whole.equals(run_contract(scan, ids, contract, batch_rows=1))
+    assert contract.schema.drop_invalid_rows is False
+
+
+def test_unique_over_columns() -> None:
+    """A group of columns that must be unique together is judged over the whole table."""
+    schema = pa.DataFrameSchema({"a": pa.Column(int), "b": pa.Column(int)}, unique=["a", "b"])
+    scan, ids = keyed(pl.DataFrame({"a": [1, 1, 1], "b": [1, 2, 1]}))
+    found = run_contract(scan, ids, Contract("c", schema), batch_rows=1)
+    assert found["sample_id"].to_list() == ["0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.py", "import nothing_of_this_name", "does not load"),
+        ("b.py", "x = 1", "holds 0 pandera contracts"),
+        ("c.yaml", "columns: [1, 2", "cannot be read as YAML"),
+        ("d.yaml", "rows: 3", "no `columns` mapping"),
+        ("e.yaml", "columns: {a: {dtype: Int99}}", "no valid pandera contract"),
+    ],
+)
+def test_broken_contracts(tmp_path: Path, name: str, text: str, sentence: str) -> None:
+    """A contract that cannot be read is one sentence with its place."""
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ContractError, match=sentence) as told:
+        load_contract(str(path))
+    assert str(path) in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["gone.py", "gone.yaml", "no_such_module:Model"])
+def test_absent_contracts(name: str) -> None:
+    """A contract that is not there is a ContractError that names it."""
+    with pytest.raises(ContractError, match=r"gone|no_such_module"):
+        load_contract(name)
+
+
+def test_wrong_class_has_a_hint(model: Path) -> None:
+    """A misspelt class is answered with the nearest one."""
+    with pytest.raises(ContractError, match="Did you mean 'Drinks'"):
+        load_contract(f"{model}:Drink")
+
+
+def test_missing_column_has_a_hint() -> None:
+    """A required column that the table lacks is a sentence with the nearest name."""
+    scan, ids = keyed(pl.DataFrame({"sizes": [1], "name": ["a"], "share": [0.1]}))
+    with pytest.raises(ContractError, match="Did you mean 'sizes'"):
+        run_contract(scan, ids, Contract("c", Drinks.to_schema()))
+
+
+def test_raising_check_is_an_engine_fault() -> None:
+    """A custom check that raises is a ContractError, not bad data."""
+
+    def breaks(data: Any) -> Any:
+        raise ValueError(data.key)
+
+    schema = pa.DataFrameSchema({"a": pa.Column(int, checks=pa.Check(breaks))})
+    scan, ids = keyed(pl.DataFrame({"a": [1]}))
+    with pytest.raises(ContractError, match="one of its checks raised"):
+        run_contract(scan, ids, Contract("c", schema))
