@@ -60,7 +60,8 @@ def _configuration() -> Iterator[str]:
     for name, field in Config.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
-            yield f"\n## [{name}]\n\n{(section.__doc__ or '').split(': ', 1)[-1]}\n"
+            told = (section.__doc__ or "").split(": ", 1)[-1]
+            yield f"\n## [{name}]\n\n{told[:1].upper()}{told[1:]}\n"
             yield "| key | default | meaning |\n|---|---|---|"
             yield from (_key(key, part) for key, part in section.model_fields.items())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -13,10 +15,15 @@ from checks.core.policy import Policy, Verdict, decide
 from flows.app.config import Config
 
 
+KEY = ["uri", "row"]
+
+
 def decide_samples(
-    config: Config, tables: Mapping[str, pl.DataFrame], checks: list[Check]
+    config: Config, tables: Mapping[str, pl.DataFrame], checks: list[Check], source: Any
 ) -> Verdict:
     """Return one decision for each sample of `tables` (samples, findings, scores).
+
+    Each repair carries the text that its cell holds in `source`.
 
     Raises:
         SourceError: the people's decisions that [policy] names cannot be read.
@@ -25,8 +32,27 @@ def decide_samples(
     actions = {check.id: check.action for check in checks}
     path = config.policy.overrides
     overrides = read_overrides(config.locate(path)) if path else None
-    return decide(tables["samples"], tables["findings"], tables["scores"], Policy(**own), actions,
-                  overrides)  # fmt: skip
+    verdict = decide(tables["samples"], tables["findings"], tables["scores"], Policy(**own),
+                     actions, overrides)  # fmt: skip
+    return replace(verdict, repairs=fill_before(source, tables["samples"], verdict.repairs))
+
+
+def fill_before(source: Any, samples: pl.DataFrame, repairs: pl.DataFrame) -> pl.DataFrame:
+    """Return `repairs` with what each cell holds now, as text, in `before`."""
+    if repairs.is_empty():
+        return repairs
+    columns = repairs["column"].unique().sort().to_list()
+    places = samples.select("sample_id", *KEY)
+    wanted = repairs.join(places, on="sample_id", how="left", maintain_order="left")
+    held = (
+        source.scan()
+        .select(*KEY, *(pl.col(name).cast(pl.String) for name in columns))
+        .join(wanted.lazy(), on=KEY, how="semi")
+        .collect()
+        .unpivot(columns, index=KEY, variable_name="column", value_name="before")
+    )
+    found = wanted.drop("before").join(held, on=[*KEY, "column"], how="left", maintain_order="left")
+    return found.select(repairs.columns)
 
 
 def read_overrides(path: Path) -> pl.DataFrame:

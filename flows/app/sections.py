@@ -19,7 +19,7 @@ class Section(BaseModel):
 class SourceSection(Section):
     """[source]: where the data is and how it is read."""
 
-    path: str = Field(min_length=1, description="Folder, file, glob or URL; relative to this file.")
+    path: str = Field(min_length=1, description="Folder, file or glob; relative to this file.")
     kind: Kind = Field("auto", description="Layout of the data; auto looks at it.")
     label: str | None = Field(None, description="Column that holds the class (tables).")
     image: str | None = Field(None, description="Column that holds the image bytes (image tables).")

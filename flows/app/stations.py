@@ -108,7 +108,7 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     run.discard(_from("clean"))
     checks = chosen_checks(config, source.modality)
     tables = {name: run.read_table(name) for name in ("samples", "findings", "scores")}
-    verdict = decide_samples(config, tables, checks)
+    verdict = decide_samples(config, tables, checks, source)
     tables |= {"decisions": verdict.decisions, "repairs": verdict.repairs}
     raw = str(run.read_json("checks.json")["raw_manifest"])
     cleaned = write_cleaned(
