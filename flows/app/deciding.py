@@ -14,7 +14,6 @@ from checks.core.errors import SourceError
 from checks.core.policy import Policy, Verdict, decide
 from flows.app.config import Config
 
-
 KEY = ["uri", "row"]
 
 
