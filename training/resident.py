@@ -22,7 +22,7 @@ from training.shard_pixels import decode_image
 from training.shard_reader import name_damage, open_shard, read_columns
 
 _STRETCH = 64  # images a thread decodes at a time
-_FREE_SHARE = 0.25  # of the device's free memory; handbook, shards.md section 5
+_FREE_SHARE = 0.25  # of the device's free memory: leaves room for activations
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def apply_caps(
         totals: readable train samples of each class.
         limits: the policy.
 
-    Source: handbook, labels.md, section 6, action policy 2.
+    Source: house rule; cleanlab #641 for rare classes.
     """
     order = candidates.sort(SUREST_FIRST, descending=[False, True, False, False], nulls_last=True)
     budget, taken = Budget(totals, limits), []

@@ -43,7 +43,7 @@ def agree_on_labels(asked: pl.DataFrame, scores: pl.DataFrame, prob_min: float) 
     At least one of them must ask to drop or relabel; a third that proposes another label, or a
     `suggestion_prob` in the scores that is below `prob_min`, forbids it.
 
-    Source: handbook, labels.md, section 6, action policy 1.
+    Source: house rule: act only where two detectors or a person agree.
     """
     votes = asked.filter(
         (pl.col("dimension") == "incorrect")

@@ -22,6 +22,6 @@ def animated(*, frame_count_max: int) -> pl.Expr:
     """Flag a file with more than `frame_count_max` frames.
 
     Why: only the first frame is used; the label may belong to another.
-    Source: handbook image.md section 6.
+    Source: house rule; Pillow's `n_frames`.
     """
     return (pl.col("frame_count") > frame_count_max).fill_null(value=False)

@@ -66,7 +66,7 @@ def low_contrast(
     """Flag an image with hardly any range of brightness, or with far less of it than the set.
 
     Why: haze, veils and washed-out copies shrink every gradient that a network learns from.
-    Source: std below 8 of 255 and p95 - p5 below .1: handbook image.md section 6; span: own.
+    Source: house rule: std below 8 of 255 and p95 - p5 below .1; the span is own too.
     """
     narrow = measured("luma_p95") - measured("luma_p05") < spread_max
     flat = (measured("luma_std") < luma_std_max) & narrow

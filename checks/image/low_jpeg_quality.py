@@ -48,7 +48,7 @@ def low_jpeg_quality(
     The relative part asks for a quality below `relative_quality_max` besides.
 
     Why: block artefacts become features; quality that goes with a class is a shortcut.
-    Source: handbook image.md section 6: below 30, or 3 deviations below the set.
+    Source: house rule: below 30, or 3 deviations below the set.
     """
     quality = measured("jpeg_quality")
     far = robust_z(quality, scale_min=5.0) <= z_max

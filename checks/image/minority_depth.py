@@ -32,6 +32,6 @@ def minority_depth(*, share_max: float) -> pl.Expr:
     """Flag an image whose bits a channel are rare in the set, such as 16 among 8.
 
     Why: loaders cut 16 bits to 8 in different ways; one turns all bright values white.
-    Source: handbook image.md section 2: 16-bit PNG is a false "light" in cleanvision.
+    Source: house rule; a 16-bit PNG is a false "light" in cleanvision 0.3.7.
     """
     return (share_of_value("bit_depth") < share_max).fill_null(value=False)

@@ -32,6 +32,6 @@ def minority_format(*, share_max: float) -> pl.Expr:
     """Flag an image whose file format is rare in the set.
 
     Why: a format often goes with a source, and its artefacts can give the class away.
-    Source: handbook image.md section 6; own threshold.
+    Source: house rule; own threshold.
     """
     return (share_of_value("format") < share_max).fill_null(value=False)

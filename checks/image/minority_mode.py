@@ -32,6 +32,6 @@ def minority_mode(*, share_max: float) -> pl.Expr:
     """Flag an image whose colour mode is rare in the set, such as CMYK or palette among RGB.
 
     Why: loaders convert such files each in their own way, and colours shift.
-    Source: cleanvision finds only mode L; handbook image.md: the minority mode is the issue.
+    Source: cleanvision finds only mode L; here the minority mode is the issue.
     """
     return (share_of_value("mode") < share_max).fill_null(value=False)

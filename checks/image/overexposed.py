@@ -36,7 +36,7 @@ def overexposed(*, clip_high_frac_min: float, midtone_frac_max: float, z_min: fl
     Images with midtones are spared, and so are sets on a plain ground, such as digits.
 
     Why: what is clipped to white is lost; no augmentation brings it back.
-    Source: handbook image.md section 6: over half clipped and few midtones.
+    Source: house rule: over half clipped and few midtones.
     """
     clipped = measured("clip_high_frac")
     far = robust_z(clipped, scale_min=0.05) >= z_min

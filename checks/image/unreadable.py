@@ -23,6 +23,6 @@ def unreadable() -> pl.Expr:
     `error_kind` says what is wrong: empty, not_an_image, truncated, too_many_pixels, timeout, ...
 
     Why: such a sample crashes a training run, or trains on a grey rest of the picture.
-    Source: handbook image.md section 2: one such file ends a cleanvision run; here it is a row.
+    Source: cleanvision #222, #174: one such file ends its run; here it is a row.
     """
     return pl.col("error_kind").is_not_null() | pl.col("error").is_not_null()

@@ -4,7 +4,7 @@ Its pages load some 15 files from other hosts, two pictures and a tracking pixel
 and fail by an icon font. Here every script, outside address and handler is cut, the little CSS
 that is needed stands in the page, and a policy forbids the browser to ask for anything.
 
-Source: handbook, orchestration.md, section 5.
+Source: great_expectations #994, #8734: its pages need the network by design.
 """
 
 from __future__ import annotations
