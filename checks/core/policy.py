@@ -43,7 +43,7 @@ class Policy:
         CheckError: a fraction outside 0..1, or a negative count.
 
     Source: own measurement on CIFAR-10N: half of the confident-learning count was the best
-    drop, and larger ones cost clean data 1-4 points (section 4).
+    drop, and larger ones cost clean data 1-4 points.
     """
 
     max_drop_frac: float = 0.10

@@ -12,6 +12,7 @@ REPAIRS = {
     "after": pl.String,
 }
 VOUCHES = ("drop", "relabel")
+MISSING = ""  # the proposal that a cell be missing
 
 
 def propose_repairs(asked: pl.DataFrame, *, wanted: bool = True) -> pl.DataFrame:
@@ -22,14 +23,16 @@ def propose_repairs(asked: pl.DataFrame, *, wanted: bool = True) -> pl.DataFrame
         wanted: only cells that at least one check asks to repair; False takes every proposal,
             which is what a person means who accepts them.
 
-    A cell with two different proposals is left out, whatever actions their checks ask for.
-    `before` is null: findings do not carry the cell, the writer of the shards sees it.
+    A cell with two different proposals is left out, whatever actions their checks ask for. An
+    empty proposal, that the cell be missing, gives way to a value; alone, `after` is null.
+    `before` is null: findings do not carry the cell, whoever reads the source fills it in.
     """
+    values = pl.col("suggestion").filter(pl.col("suggestion") != MISSING)
     cells = asked.filter(pl.col("column").is_not_null() & pl.col("suggestion").is_not_null())
     agreed = cells.group_by("sample_id", "column").agg(
         pl.col("check_id").min(),
-        pl.col("suggestion").min().alias("after"),
-        (pl.col("suggestion").n_unique() == 1).alias("one"),
+        values.min().alias("after"),
+        (values.n_unique() <= 1).alias("one"),
         (pl.col("asks") == "repair").any().alias("asked"),
     )
     kept = agreed.filter(pl.col("one") & (pl.col("asked") | (not wanted)))

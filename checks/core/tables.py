@@ -2,7 +2,8 @@
 
 A table is validated when a station hands it over, never inside. All are sorted by key.
 `suggestion` of a finding holds, by dimension: duplicate and leak, the sample_id that is kept;
-incorrect, the proposed label or cell value; otherwise null.
+incorrect, the proposed label; for a cell, the proposed value, or an empty text where it had better
+be missing; otherwise null.
 """
 
 from __future__ import annotations

@@ -121,3 +121,11 @@ def suggest(expected: dict[str, Expectation], column: str) -> pl.Expr:
     """Return what the voters propose for `column`, null where nobody votes."""
     known = expected.get(column)
     return known.value if known is not None else pl.lit(None, dtype=pl.String)
+
+
+def suggest_or_blank(expected: dict[str, Expectation], column: str) -> pl.Expr:
+    """Return what the voters propose for `column`; an empty text, for missing, where nobody votes.
+
+    For a cell whose value cannot be right, whatever would be.
+    """
+    return suggest(expected, column).fill_null("")

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from checks.core.check import CellExample, CellRule, cell_check
-from checks.metrics.tabular_expected import expect, suggest
+from checks.metrics.tabular_expected import expect, suggest_or_blank
 from checks.metrics.tabular_profile import ColumnProfile, TableProfile
 
 # A word of the column's name -> the range of what it names.
@@ -52,7 +52,7 @@ def impossible_value(profile: TableProfile, negative_frac_max: float) -> list[Ce
     for column in profile.features:
         if column.kind != "number" or column.number_count < _ENOUGH:
             continue
-        suggestion = suggest(expected, column.name)
+        suggestion = suggest_or_blank(expected, column.name)
         number = column.number
         for flagged, told in (
             (_negative(column, negative_frac_max), "negative, where hardly any number is"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from checks.core.check import CellExample, CellRule, cell_check
-from checks.metrics.tabular_expected import expect, suggest
+from checks.metrics.tabular_expected import expect, suggest_or_blank
 from checks.metrics.tabular_profile import ColumnProfile, TableProfile
 from checks.metrics.tabular_words import PLACEHOLDERS, is_placeholder, shape_of
 
@@ -36,7 +36,7 @@ def placeholder_value(profile: TableProfile, gap_min: float) -> list[CellRule]:
     expected = expect(profile)
     rules = []
     for column in profile.features:
-        suggestion = suggest(expected, column.name)
+        suggestion = suggest_or_blank(expected, column.name)
         if column.is_text and column.kind != "constant":
             words = _words(column)
             rules.append(CellRule(column.name, words, "a word that stands for a missing value",

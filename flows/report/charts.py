@@ -52,7 +52,10 @@ def draw_curves(report: Mapping[str, Any], tier: str | None, *, narrow: bool) ->
 
 
 def draw_gaps(report: Mapping[str, Any], tier: str | None, *, narrow: bool) -> str | None:
-    """Return each arm's lead over the raw arm of the same seed, in points, over the steps."""
+    """Return each arm's lead over the raw arm of the same seed, in points, over the steps.
+
+    The axis is fitted to what comes after a quarter of the steps: before, chance rules.
+    """
     arms = [curve for curve in report["curves"] if curve["tier"] == tier and curve["gaps"]]
     rows = [{"arm": curve["arm"], **point} for curve in arms for point in curve["gaps"]]
     if not rows:
@@ -60,7 +63,10 @@ def draw_gaps(report: Mapping[str, Any], tier: str | None, *, narrow: bool) -> s
     ends = ", ".join(f"{name_arm(a['arm'])} {a['gaps'][-1]['mean']:+.2f}" for a in arms)
     says = f"Lead over the raw arm of the same seed in points. At the end: {ends}."
     size = (NARROW_PX if narrow else WIDE_PX, 150)
-    spec = _plan_bands(rows, "+.1~f", size, {"zero": True})
+    begin = 2 * FLAT_SHARE * max(row["step"] for row in rows)
+    late = [row for row in rows if row["step"] >= begin]
+    domain = [min(0.0, *(row["low"] for row in late)), max(0.0, *(row["high"] for row in late))]
+    spec = _plan_bands(rows, "+.2~f", size, {"domain": domain})
     return draw(spec, name=_name("gaps", tier, narrow=narrow), says=says)
 
 

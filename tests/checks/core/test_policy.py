@@ -210,6 +210,15 @@ def test_two_proposals_for_one_cell_repair_nothing():
     assert cells == [("km", "mixed_unit", None, "1"), ("name", "rare_typo", None, "x")]
 
 
+def test_a_cell_without_a_better_value_becomes_missing():
+    """An empty proposal blanks the cell; where another check proposes a value, that one wins."""
+    findings = make_findings(
+        (0, "mixed_unit", "", "km"), (1, "mixed_unit", "", "km"), (1, "rare_typo", "7", "km"),
+    )  # fmt: skip
+    verdict = judge(make_samples(2), findings)
+    assert verdict.repairs["after"].to_list() == [None, "7"]
+
+
 def test_a_repaired_sample_in_doubt_keeps_the_lower_weight():
     """Mending one cell does not lift the doubt that another check raised."""
     verdict = judge(make_samples(1), make_findings((0, "rare_typo", "x", "c"), (0, "too_dark")))
