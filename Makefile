@@ -26,7 +26,7 @@ demo: data/digits_truth.parquet data/flights_truth.parquet ## the whole line on 
 	$(BIN)/gristmill run data/flights.toml --out runs/flights --fail-on never
 
 test: $(INSTALLED) ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED) ## style and layers
 	$(BIN)/ruff check .

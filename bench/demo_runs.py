@@ -43,9 +43,16 @@ def result_of(name: str, file: str) -> dict[str, Any]:
     What was run before, on the same data and settings, is not run again.
     """
     out = RUNS / name
-    config = REAL[name](out.with_suffix(".data")) if name in REAL else ROOT / f"data/{name}.toml"
-    _run(config, out)
+    _run(_config(name), out)
     return dict(json.loads((out / file).read_text()))
+
+
+def _config(name: str) -> Path:
+    if name not in REAL:
+        return ROOT / "data" / f"{name}.toml"
+    folder = RUNS / f"{name}.data"
+    made = folder / "gristmill.toml"
+    return made if made.exists() else REAL[name](folder)
 
 
 def _run(config: Path, out: Path) -> None:
