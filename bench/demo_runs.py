@@ -15,7 +15,7 @@ from typing import Any
 from bench.real_data import REAL
 from bench.record import ROOT
 
-RUNS = ROOT / "runs" / "bench"
+RUNS = ROOT / "runs"  # where `make demo` writes too: what it ran is not run again
 
 
 @dataclass(frozen=True, slots=True)
