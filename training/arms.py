@@ -113,13 +113,33 @@ class Arms:
         raise TrainingError("experiment", "no arm has this name", got=name)
 
     def _ablation(self, kind: str, group: str) -> Arm:
-        """Apply the change where `group` (only), or any other group (without), asked for it."""
-        if kind == "only":
-            touched = self.groups[group]
-        else:
+        """Change what `group` asked for (only), or all but what it alone asked for (without)."""
+        touched = self.groups[group]
+        if kind == "without":
             rest = [mask for name, mask in self.groups.items() if name != group]
-            touched = np.any(rest, axis=0) if rest else np.zeros_like(self.raw.keep)
+            touched = np.any([~touched, *rest], axis=0)
         return mix(f"{kind}:{group}", self.raw, self.cleaned, touched)
+
+
+def guard_arm(data: TrainingData, arm: Arm) -> None:
+    """Refuse an arm that cannot be trained on, or that would train on held-out rows.
+
+    Raises:
+        TrainingError: if it keeps no sample, has a weight that is not positive or a label that is
+            no class, or reads a row that is neither from train nor repaired.
+    """
+    if not arm.keep.any():
+        raise TrainingError(
+            "experiment", f"arm {arm.name!r} keeps no sample", got=0,
+            advice="Loosen the checks or the caps of [policy].",
+        )  # fmt: skip
+    rows, weights, labels = arm.rows[arm.keep], arm.weights[arm.keep], arm.labels[arm.keep]
+    if not (np.isin(rows, data.train) | (rows >= data.labels.size)).all():
+        raise TrainingError("experiment", f"arm {arm.name!r} reads rows outside train")
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise TrainingError("experiment", f"arm {arm.name!r} has weights that are not positive")
+    if labels.min() < 0 or labels.max() >= len(data.classes):
+        raise TrainingError("experiment", f"arm {arm.name!r} has labels that are no class")
 
 
 def raw_arm(data: TrainingData) -> Arm:
@@ -184,7 +204,7 @@ def batches(keep: Bools, seed: int, batch_size: int) -> Iterator[tuple[Longs, Lo
     True
     """
     if not keep.any():
-        raise TrainingError("experiment", "an arm keeps no sample", got=0)
+        raise TrainingError("experiment", "the arm keeps no sample", got=0)
     positions, epochs, epoch = np.empty(0, np.int64), np.empty(0, np.int64), 0
     while True:
         while positions.size < batch_size:

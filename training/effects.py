@@ -62,6 +62,19 @@ class Judged:
             return np.array([run.test_nll for run in runs])
         return np.array([st.first_passage(run.steps, run.val_acc, target) for run in runs])
 
+    def same(self, arm: str, versus: str) -> bool:
+        """Say whether both arms gave the same runs, curves and predictions alike."""
+        pairs = zip(self.runs[arm], self.runs[versus], strict=True)
+        return all(
+            np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
+            for one, other in pairs
+            for name in ("test_pred", "val_acc", "val_nll")
+        )
+
+    def grain(self, arm: str, versus: str, count: int | None = None) -> float:
+        """Return the step of an accuracy over `count` test items (all); 0 between equal runs."""
+        return 0.0 if self.same(arm, versus) else 1 / (count or self.labels.size)
+
     @property
     def budget(self) -> float:
         """The common number of steps: where times are censored."""
@@ -94,8 +107,7 @@ def judge_tier(judged: Judged) -> dict[str, Any]:
 
 def freeze_targets(judged: Judged) -> list[dict[str, float]]:
     """Return the targets {q, accuracy} from the pilot runs; none if raw does not beat chance."""
-    pilots = judged.runs.get(PILOT) or judged.runs[RAW]
-    gain = float(np.median([run.val_acc[-1] for run in pilots])) - judged.chance
+    gain = float(np.median([run.val_acc[-1] for run in judged.runs[PILOT]])) - judged.chance
     if gain <= 0:
         return []
     return [{"q": q, "accuracy": judged.chance + q * gain} for q in QUANTILES]
@@ -119,29 +131,37 @@ def _effects(judged: Judged, targets: Sequence[Mapping[str, float]]) -> list[dic
             a, b = (judged.values(one, endpoint, last) for one in (arm, versus))
             if endpoint == "rmst_steps":
                 a, b = (st.restricted(times, judged.budget) for times in (a, b))
-            rows.append({"arm": arm, "versus": versus, "endpoint": endpoint, **_effect(a, b, unit)})
+            row: dict[str, Any] = {"arm": arm, "versus": versus, "endpoint": endpoint}
             if endpoint == "final_acc":
-                new = _new_data(judged, arm, versus)
-                rows[-1] |= {"low_new": new.low, "high_new": new.high, "p_new": new.p}
-                rows[-1]["p_equivalent"] = st.equivalence(a, b, judged.margin)
+                grain = judged.grain(arm, versus)
+                alpha = ALPHA / len(PRIMARY) if (arm, versus) in PRIMARY else ALPHA
+                row |= _effect(a, b, grain=grain, alpha=alpha) | _new_data(judged, arm, versus)
+                row["p_equivalent"] = st.equivalence(a, b, judged.margin, grain=grain)
+            else:
+                row |= _effect(a, b)
+            rows.append({**row, "unit": unit})
     _adjust(rows)
     return rows
 
 
-def _effect(a: Floats, b: Floats, unit: str) -> dict[str, Any]:
-    d = a - b
+def _effect(a: Floats, b: Floats, *, grain: float = 0.0, alpha: float = ALPHA) -> dict[str, Any]:
+    """Interval, p and power; no detectable effect is told where nothing varied.
+
+    alpha: of the detectable effect; a primary contrast must pass Holm's first step.
+    """
+    sd, n = st.spread(a, b, grain), a.size
     return {
-        **asdict(st.paired_t(a, b)),
-        "unit": unit,
-        "mde": st.detectable(float(d.std(ddof=1)), d.size),
+        **asdict(st.paired_t(a, b, grain=grain)),
+        "mde": st.detectable(sd, n, alpha) if sd > 0 else None,
         "rho": st.correlation(a, b),
-        "p_sign_flip": st.sign_flip(a, b) if d.size <= 16 else None,  # noqa: PLR2004 - 65,536 flips
+        "p_sign_flip": st.sign_flip(a, b) if n <= 16 else None,  # noqa: PLR2004 - 65,536 flips
     }
 
 
-def _new_data(judged: Judged, arm: str, versus: str) -> st.Interval:
+def _new_data(judged: Judged, arm: str, versus: str) -> dict[str, float]:
     z = judged.hits(arm).astype(np.float32) - judged.hits(versus)
-    return st.crossed_t(z)
+    new = st.crossed_t(z, grain=judged.grain(arm, versus))
+    return {"low_new": new.low, "high_new": new.high, "p_new": new.p}
 
 
 def _adjust(rows: list[dict[str, Any]]) -> None:
@@ -163,6 +183,7 @@ def _speedup(judged: Judged, arm: str, versus: str, target: Mapping[str, float])
     return {
         "arm": arm, "versus": versus, **target,
         "ratio": ratio.estimate, "low": ratio.low, "high": ratio.high, "at_least": ratio.at_least,
+        "at_most": ratio.at_most,
         "reached": int(np.isfinite(mine).sum()), "reached_versus": int(np.isfinite(theirs).sum()),
         "n": mine.size, "saved_steps": saved.estimate, "saved_low": saved.low,
         "saved_high": saved.high, "saved_cpu_s": saved.estimate * float(np.median(cpu)),
@@ -172,7 +193,8 @@ def _speedup(judged: Judged, arm: str, versus: str, target: Mapping[str, float])
 def _arm_row(judged: Judged, arm: str) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm, "n_train": int(judged.runs[arm][0].n_train)}
     for endpoint in ("final_acc", "aulc", "nll"):
-        got = st.mean_t(judged.values(arm, endpoint))
+        grain = 1 / judged.labels.size if endpoint == "final_acc" else 0.0
+        got = st.mean_t(judged.values(arm, endpoint), grain=grain)
         row |= {f"{endpoint}_mean": got.estimate, f"{endpoint}_low": got.low}
         row[f"{endpoint}_high"] = got.high
     by_class = _class_accuracy(judged, arm).mean(axis=0)
@@ -199,14 +221,19 @@ def _per_class(judged: Judged) -> list[dict[str, Any]]:
         if count:
             a, b = cleaned[:, number], raw[:, number]
             means = {"raw": float(b.mean()), "cleaned": float(a.mean())}
-            rows.append({"class": name, "n_test": count, **means, **asdict(st.paired_t(a, b))})
+            got = st.paired_t(a, b, grain=judged.grain(CLEANED, RAW, count))
+            rows.append({"class": name, "n_test": count, **means, **asdict(got)})
     for row, p in zip(rows, st.benjamini_yekutieli([row["p"] for row in rows]), strict=True):
         row["p_by"] = p
     return rows
 
 
 def _recovered(judged: Judged) -> dict[str, float] | None:
-    """Share of the oracle's gain over the random drop that cleaning reached; Fieller interval."""
+    """Share of the oracle's gain over the random drop that cleaning reached; Fieller interval.
+
+    None where the oracle is not shown to gain. It may exceed 1: the oracle sets labels right and
+    drops copies, it repairs no cells.
+    """
     if ORACLE not in judged.runs:
         return None
     floor = judged.values(RANDOM_DROP, "final_acc")
@@ -228,14 +255,15 @@ def reach_verdict(
 ) -> dict[str, Any]:
     """Return {word, sentence, margin, mde, ...}.
 
-    equivalent if TOST holds the difference within the margin; else helps or hurts if the primary
-    contrast is significant after Holm; else undecided. Under 5 seeds always undecided.
+    equivalent if TOST holds the difference within the margin, at the level where the 95 % interval
+    that is told lies inside; else helps or hurts if the primary contrast is significant after
+    Holm; else undecided. Under 5 seeds always undecided.
     """
     main = pick(effects, CLEANED, RAW)
     control = pick(effects, CLEANED, RANDOM_DROP)
     if main["n"] < LEAST_SEEDS:
         word = "undecided"
-    elif main["p_equivalent"] < ALPHA:
+    elif main["p_equivalent"] < ALPHA / 2:
         word = "equivalent"
     elif main["p_holm"] < ALPHA:
         word = "helps" if main["estimate"] > 0 else "hurts"
@@ -247,6 +275,8 @@ def reach_verdict(
         "estimate": main["estimate"], "low": main["low"], "high": main["high"], "p": main["p_holm"],
         "low_new": main["low_new"], "high_new": main["high_new"],
         "over_random_drop": {k: control[k] for k in ("estimate", "low", "high", "p_holm")},
-        "speedup": sooner[0] if sooner else None,
+        "speedup": sooner[0] if sooner else None, "enough_seeds": main["n"] >= LEAST_SEEDS,
+        "same_runs": judged.same(CLEANED, RAW),
+        "control_is_raw": judged.same(RANDOM_DROP, RAW),
     }  # fmt: skip
     return {**told, "sentence": describe(told)}

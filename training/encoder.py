@@ -22,6 +22,7 @@ from training.errors import TrainingError
 
 MOSTLY = 0.8
 MISSING, UNKNOWN, FIRST = 0, 1, 2
+_HUGE, _FAR = 1e300, 1e100  # what can be subtracted, and squared
 _DATE_PARTS = ("day", "year_sin", "year_cos", "week_sin", "week_cos", "hour_sin", "hour_cos")
 
 
@@ -153,7 +154,7 @@ def kind_of(column: pl.Series) -> str:
     >>> kind_of(pl.Series(["1", "2.5", "-3e2", "7", "n/a"]))
     'number'
     """
-    if column.dtype.is_numeric():
+    if column.dtype.is_numeric() or column.dtype in (pl.Duration, pl.Time):
         return "number"
     if column.dtype in (pl.Date, pl.Datetime):
         return "date"
@@ -170,7 +171,11 @@ def kind_of(column: pl.Series) -> str:
 
 def _texts(column: pl.Series) -> pl.Series:
     """Stripped texts; an empty one is missing."""
-    texts = column.cast(pl.String).str.strip_chars()
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        told = [None if value is None else repr(value) for value in column.to_list()]
+        texts = pl.Series(column.name, told, pl.String)
+    else:
+        texts = column.cast(pl.String).str.strip_chars()
     return texts.set(texts == "", None)
 
 
@@ -191,7 +196,8 @@ def _as_date(texts: pl.Series) -> pl.Series:
 def _parts(column: pl.Series, kind: str) -> list[NDArray[np.float64]]:
     """The numbers that a column gives, NaN where missing."""
     if kind == "number":
-        values = column if column.dtype.is_numeric() else _as_number(_texts(column))
+        plain = column.to_physical() if column.dtype in (pl.Duration, pl.Time) else column
+        values = plain if plain.dtype.is_numeric() else _as_number(_texts(plain))
         array = values.cast(pl.Float64).to_numpy().astype(np.float64)
         return [np.where(np.isfinite(array), array, np.nan)]
     stamps = column.cast(pl.Datetime("us")) if column.dtype.is_temporal() else None
@@ -204,7 +210,7 @@ def _parts(column: pl.Series, kind: str) -> list[NDArray[np.float64]]:
 
 def _centre_and_scale(values: NDArray[np.float64]) -> tuple[float, float]:
     """Median and interquartile range; the full range where half of the values are equal."""
-    known = values[~np.isnan(values)]
+    known = np.clip(values[~np.isnan(values)], -_HUGE, _HUGE)
     if known.size == 0:
         return 0.0, 1.0
     low, middle, high = (float(q) for q in np.quantile(known, (0.25, 0.5, 0.75), method="nearest"))
@@ -217,7 +223,7 @@ def _numbers(column: pl.Series, plan: ColumnPlan) -> NDArray[np.float32]:
     out = []
     parts = _parts(column, plan.kind)
     for part, centre, scale in zip(parts, plan.centres, plan.scales, strict=True):
-        scaled = (part - centre) / scale
+        scaled = np.clip((np.clip(part, -_HUGE, _HUGE) - centre) / scale, -_FAR, _FAR)
         out.append(np.nan_to_num(scaled / np.sqrt(1 + (scaled / 3) ** 2)))
     if plan.gaps:
         out.append(np.isnan(parts[0]).astype(np.float64))

@@ -19,16 +19,17 @@ import numpy as np
 import polars as pl
 import torch
 
-from training.arms import PILOT, TrainingData
+from training.arms import PILOT, TrainingData, guard_arm
 from training.effects import Judged, judge_tier, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, one_thread, plan_jobs, rows_digest, run_jobs
 from training.shard_store import write_atomic
 from training.store_arms import Comparison, load_comparison
-from training.trainer import Clock, Recipe, Run
+from training.trainer import Clock, Recipe, Run, curve_rows
 
 TIERS = ("probe", "train")
+HELD_OUT = {"val_digest": 1, "test_digest": 2}
 Progress = Callable[[str, int, int], None]
 
 
@@ -36,9 +37,10 @@ Progress = Callable[[str, int, int], None]
 class ExperimentOptions:
     """How an experiment is run.
 
-    tiers: of `TIERS`; the last one run gives the headline. seeds: paired seeds an arm; pilots: raw
-    runs that freeze the targets. steps, batch_size: None chooses by the number of rows. image_size
-    in pixels a side. device: auto, cpu or cuda. workers: processes on a CPU, None for all cores.
+    tiers: of `TIERS`; train gives the headline if it is run. seeds: paired seeds an arm, at least
+    2; pilots: raw runs that freeze the targets, at least 1. steps, batch_size: None chooses by the
+    number of rows. image_size in pixels a side. device: auto, cpu or cuda. workers: processes on
+    a CPU, None for all cores.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
     """
@@ -65,6 +67,11 @@ class ExperimentOptions:
             )
         if self.seeds < 2:  # noqa: PLR2004 - an interval needs two
             raise TrainingError("training.seeds", "too few", got=self.seeds, allowed="At least 2.")
+        least = {"pilots": 1, "steps": 1, "batch_size": 2, "margin": 0}  # batch norm needs two
+        for name, bound in least.items():
+            if (value := getattr(self, name)) is not None and value < bound:
+                allowed = f"At least {bound}."
+                raise TrainingError(f"training.{name}", "too small", got=value, allowed=allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,15 +123,15 @@ def compare(
 ) -> Experiment:
     """Run and judge all tiers over pool and arms in memory; `cache` keeps finished runs."""
     device = choose_device(options.device)
-    before = rows_digest(comparison.data, 2)
+    before = {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}
     tiers: dict[str, dict[str, Any]] = {}
     curves = []
     for tier in options.tiers:
         place = Place(cache, options.workers or os.cpu_count() or 1, device)
         tiers[tier], runs = _run_tier(tier, comparison, options, place, progress)
         curves.append(curve_frame(tier, runs, comparison.data))
-    if rows_digest(comparison.data, 2) != before:
-        raise TrainingError("experiment", "the test rows changed while arms were trained")
+    if before != {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}:
+        raise TrainingError("experiment", "held-out rows changed while arms were trained")
     primary = options.tiers[-1] if "train" not in tiers else "train"
     effects = tiers[primary]["effects"]
     again = pick(effects, "raw_again", "raw")
@@ -140,7 +147,7 @@ def compare(
         "audit": {
             "aa_interval": [again["low"], again["high"]],
             "aa_holds_zero": again["low"] <= 0 <= again["high"],
-            "test_digest": before,
+            **before,
         },
     }
     return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"))
@@ -205,6 +212,8 @@ def _run_tier(
     data, arms = tier_data(comparison.data, tier), comparison.arms
     recipe = choose_recipe(data, tier, options)
     names = arms.names(ablations=options.ablations and tier == "probe")
+    for name in names:
+        guard_arm(data, arms.draw(name, 0))
     wanted = [(name, seed) for seed in range(options.seeds) for name in names]
     wanted += [(PILOT, seed) for seed in range(options.pilots)]
     prepared, _ = clock.read()
@@ -213,7 +222,7 @@ def _run_tier(
     runs = run_jobs(data, arms, jobs, place, tell)
     by_arm = {
         name: sorted((r for r in runs if r.arm == name), key=lambda r: r.seed)
-        for name in (*names, *((PILOT,) if options.pilots else ()))
+        for name in (*names, PILOT)
     }
     report = judge_tier(_judged(data, by_arm, options.margin))
     trained = float(sum(run.cpu_s[-1] for run in runs))
@@ -230,7 +239,7 @@ def _run_tier(
 
 
 def _judged(data: TrainingData, by_arm: Mapping[str, list[Run]], margin: float) -> Judged:
-    test, val = data.rows_of(2), data.labels[data.rows_of(1)]
+    test, val = data.rows_of(2), data.labels[curve_rows(data)]
     given = data.labels[test]
     true = None if data.true_labels is None else data.true_labels[test]
     corrected = true is not None and bool((true != given).any())
@@ -258,14 +267,16 @@ def curve_frame(tier: str, runs: Sequence[Run], data: TrainingData) -> pl.DataFr
 
 
 def _agreement(tiers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Whether both tiers say the same word and the same sign; None if only one ran."""
+    """Each tier's word, and whether none contradicts another in sign; None if only one ran."""
     if len(tiers) < 2:  # noqa: PLR2004
         return None
     verdicts = {name: tier["verdict"] for name, tier in tiers.items()}
-    signs = {verdict["estimate"] > 0 for verdict in verdicts.values()}
+    signs = {float(np.sign(verdict["estimate"])) for verdict in verdicts.values()}
     words = {name: verdict["word"] for name, verdict in verdicts.items()}
-    same = len(signs) == 1
-    told = "Both tiers point the same way" if same else "The tiers point in opposite directions"
+    same = not signs >= {1.0, -1.0}
+    told = "The tiers point in opposite directions"
+    if same:
+        told = "Both tiers point the same way" if len(signs) == 1 else "One tier shows nothing"
     listed = ", ".join(f"{name}: {word}" for name, word in words.items())
     return {"sign": same, "words": words, "sentence": f"{told} ({listed})."}
 

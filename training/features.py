@@ -40,8 +40,8 @@ def compute_features(
     """Return fixed features for every image: (N, d) float32, d at most 2 * block.
 
     Two blocks beside each other: whitened-patch responses and HOG with colour, each reduced by
-    PCA fitted on `fit_rows` to at most `block` columns and scaled to a mean squared norm of 1, so
-    that a distance weighs them alike. Deterministic for one thread count.
+    PCA fitted on `fit_rows` to at most `block` columns and scaled there to a mean squared norm of
+    1, so that a distance weighs them alike. Deterministic for one thread count.
 
     Args:
         images_NCHW: uint8, 1 or 3 channels, one size for all.
@@ -50,7 +50,8 @@ def compute_features(
         block: columns kept of each block.
     """
     parts = (patch_responses(images_NCHW, fit_rows, seed=seed), shape_and_colour(images_NCHW))
-    return np.concatenate([unit_block(reduce(part, fit_rows, block)) for part in parts], axis=1)
+    reduced = (reduce(part, fit_rows, block) for part in parts)
+    return np.concatenate([unit_block(part, fit_rows) for part in reduced], axis=1)
 
 
 def features_of(data: TrainingData) -> Matrix:
@@ -102,9 +103,9 @@ def reduce(matrix: Matrix, fit_rows: NDArray[np.int64], width: int) -> Matrix:
     return reduced
 
 
-def unit_block(matrix: Matrix) -> Matrix:
-    """Return the block scaled to a mean squared row norm of 1."""
-    norm = float(np.sqrt(np.square(matrix, dtype=np.float64).sum(1).mean()))
+def unit_block(matrix: Matrix, fit_rows: NDArray[np.int64]) -> Matrix:
+    """Return the block scaled so that the fit rows have a mean squared norm of 1."""
+    norm = float(np.sqrt(np.square(matrix[fit_rows], dtype=np.float64).sum(1).mean()))
     scaled: Matrix = matrix / np.float32(max(norm, 1e-6))
     return scaled
 

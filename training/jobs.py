@@ -11,7 +11,9 @@ import hashlib
 import io
 import json
 import multiprocessing
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -33,6 +35,10 @@ from training.trainer import Pictures, Recipe, Run, train
 
 ENGINE = 1  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
+DAMAGED = (  # all that reading a spoiled .npz can raise
+    OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, TypeError, struct.error,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 Progress = Callable[[int, int], None]
 _ARRAYS = ("labels", "split", "images", "numbers", "codes")
 _ARM = ("keep", "weights", "labels", "rows")
@@ -88,6 +94,7 @@ def _digest_rows(data: TrainingData) -> str:
     """Digest of every sample as it came, repaired rows left out."""
     seen, n = xxhash.xxh3_128(), data.labels.size
     for array in (data.labels, data.split, *(part[:n] for part in _features(data))):
+        seen.update(f"{array.dtype} {array.shape}".encode())
         seen.update(np.ascontiguousarray(array).tobytes())
     return str(seen.hexdigest())
 
@@ -119,7 +126,7 @@ def _digest(  # noqa: PLR0917 - all that a run depends on
     device: torch.device,
 ) -> str:
     told = {
-        "engine": [ENGINE, torch.__version__, device.type],
+        "engine": [ENGINE, torch.__version__, np.__version__, device.type],
         "rows": [rows, data.classes, data.levels],
         "recipe": asdict(recipe),
         "runs": [[name, seed, _digest_arm(data, arms.draw(name, seed))] for name, seed in runs],
@@ -151,6 +158,10 @@ def run_jobs(
     alone = place.workers <= 1 or len(missing) <= 1 or place.device.type != "cpu"
     for job in (_alone if alone else _spread)(data, arms, missing, place):
         found[job.digest] = _load(cache, job)
+        if found[job.digest] is None:
+            raise TrainingError(
+                "experiment", "a finished run cannot be read back", got=f"{job.digest}.npz"
+            )
         done += 1
         tell(done, total)
     return [run for job in jobs for run in found[job.digest] or []]
@@ -275,12 +286,16 @@ def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> No
 
 
 def _load(cache: Path, job: Job) -> list[Run] | None:
-    """The runs of a finished job; None where there is none, or the file is damaged."""
+    """The runs of a finished job; None where there is none, or the file is damaged or another."""
     try:
         content = io.BytesIO((cache / f"{job.digest}.npz").read_bytes())
         with np.load(content, allow_pickle=False) as stored:
             columns = {f.name: stored[f.name] for f in fields(Run)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
+        return None
+    told = [columns["arm"].tolist(), columns["seed"].tolist()]
+    whole = all(column.shape[:1] == (len(job.runs),) for column in columns.values())
+    if not whole or told != [list(part) for part in zip(*job.runs, strict=True)]:
         return None
     scalar: dict[str, Callable[[Any], Any]] = {
         "arm": str, "seed": int, "n_train": int, "test_nll": float,

@@ -48,7 +48,7 @@ class SmallNet(nn.Module):
     """Frozen 2x2 stride-2 whitening, three blocks, global max pool, linear head.
 
     For 1 or 3 channels, 16 to 96 px a side. 76 k weights at 3 channels.
-    Source: airbench's shape at the widths that pay on a CPU (effect.md section 5).
+    Source: airbench's shape at the widths that pay on a CPU.
     """
 
     def __init__(self, filters: Tensor, classes: int, widths: tuple[int, ...] = WIDTHS) -> None:

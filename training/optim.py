@@ -142,7 +142,7 @@ def warm_up(step: int, steps: int, share: float = 0.1) -> float:
     """Return the factor on lr: a linear start, then constant.
 
     Constant on purpose: under a decaying schedule the time to a target is a property of the
-    schedule (effect.md section 3). The averaged weights do what the decay would.
+    schedule. The averaged weights do what the decay would.
 
     >>> [warm_up(step, 100) for step in (0, 4, 50)]
     [0.1, 0.5, 1.0]

@@ -43,7 +43,7 @@ def out_of_fold(
             "probabilities", "fewer training samples than folds", got=rows.size,
             allowed=f"At least {folds}.",
         )  # fmt: skip
-    held = (keyed_bits(seed, 7, np.arange(rows.size)) % np.uint64(folds)).astype(np.int64)
+    held = np.argsort(np.argsort(keyed_bits(seed, 7, np.arange(rows.size)))) % folds
     raw = raw_arm(data)
     arms = [Arm("raw", held != f, raw.weights, raw.labels, raw.rows) for f in range(folds)]
     recipe = Recipe("probe", steps, 256, 1e-3, 1.0, hidden=64)

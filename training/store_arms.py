@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.arms import Arm, Arms, TrainingData, raw_arm
+from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, guard_arm, raw_arm
 from training.encoder import Encoder, fit_encoder
 from training.errors import TrainingError
 from training.ledger import read_ledger
@@ -48,17 +48,19 @@ def load_comparison(
 ) -> Comparison:
     """Return pool and arms of two manifests.
 
-    Training rows that the cleaning dropped as leaks from val or test are left out of every arm:
-    training on test items would flatter raw. Grey images stored in three channels become one.
+    Training rows that a check calls leaks from val or test are left out of every arm, also where
+    a cap of the policy kept them: training on test items would flatter raw. Those that a person
+    kept stay in all. Grey images stored in three channels become one.
 
     raw, cleaned: digests of manifests. image_size: pixels a side. truth: key (or uri and row),
     true_label, and maybe related_uri; only for the oracle arm and for test accuracy on true
     labels. The oracle sets wrong labels right and drops copies. leak_checks: ids of the checks
-    whose dropped rows are leaks. groups: check ids by group, for ablations; None: the five checks
+    whose findings are leaks. groups: check ids by group, for ablations; None: the five checks
     that changed most.
 
     Raises:
-        TrainingError: if there are fewer than two classes, or a split has no labelled row.
+        TrainingError: if there are fewer than two classes, a split has no two labelled rows, the
+            cleaning keeps nothing, or the truth speaks of none of these rows.
     """
     old, new = read_manifest(store, raw), read_manifest(store, cleaned)
     ledger = read_ledger(store, new)
@@ -73,13 +75,15 @@ def load_comparison(
         content = _append_repaired(store, new, content, repaired, image_size)
     leaks = _leaked(ledger, leak_checks)
     split = np.where(np.isin(keys, list(leaks)), -1, content["split"]).astype(np.int8)
+    _refuse_thin(TrainingData(old.kind, old.classes, keys, content["labels"], split))
     data, encoder = _tensors(old, keys, split, content)
-    _refuse_thin(data)
     raw_one = raw_arm(data)
     cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
     data, oracle = _use_truth(data, raw_one, ledger, truth)
     arms = Arms(raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups))
-    return Comparison(data, arms, _facts(data, arms, leaks), encoder)
+    held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
+    facts = {**_facts(data, arms, leaks), "held_out_changes_ignored": len(held_out)}
+    return Comparison(data, arms, facts, encoder)
 
 
 def load_raw(store: Path, raw: str, *, image_size: int = 32) -> TrainingData:
@@ -151,10 +155,9 @@ def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:
     asked = pl.col("reasons").list.eval(
         pl.element().struct.field("check_id").is_in(sorted(leak_checks))
     )
-    dropped = ledger.filter(
-        (pl.col("outcome") == "dropped") & (pl.col("split") == "train"), asked.list.any()
-    )
-    return set(dropped["key"].to_list())
+    ours = (pl.col("outcome") == "dropped") | pl.col("decided_by").eq_missing("policy")
+    leaks = ledger.filter(ours & (pl.col("split") == "train"), asked.list.any())
+    return set(leaks["key"].to_list())
 
 
 def _tensors(
@@ -190,11 +193,11 @@ def _refuse_thin(data: TrainingData) -> None:
         if count < 2:  # noqa: PLR2004 - an interval over items needs two
             raise TrainingError(
                 "experiment", f"split {name!r} has too few labelled rows", got=count,
-                allowed="At least 2.", advice="Raise split.val_frac or split.test_frac.",
+                allowed="At least 2.", advice="Give labels, or larger split fractions.",
             )  # fmt: skip
-    if np.unique(data.labels[data.train]).size < 2:  # noqa: PLR2004
+    if (count := np.unique(data.labels[data.train]).size) < 2:  # noqa: PLR2004
         raise TrainingError(
-            "experiment", "training needs two classes", got=len(data.classes),
+            "experiment", "training needs two classes in its train split", got=count,
             advice="Profile and check work without labels; training does not.",
         )  # fmt: skip
 
@@ -203,12 +206,10 @@ def _cleaned_arm(
     store: Path, new: Manifest, data: TrainingData, raw: Arm, repaired: list[str]
 ) -> Arm:
     """The raw arm with what the cleaned manifest drops, relabels, reweights and repairs."""
-    names = ["key", "label", "weight"]
-    parts = [
-        pl.DataFrame(pl.from_arrow(read_columns(store, s, names)))
-        for s in new.split("train").shards
-    ]
-    frame = pl.concat(parts).sort("key")
+    schema = {"key": pl.String, "label": pl.String, "weight": pl.Float32}
+    shards = new.split("train").shards if "train" in new.splits else ()
+    parts = [pl.DataFrame(pl.from_arrow(read_columns(store, s, list(schema)))) for s in shards]
+    frame = pl.concat([pl.DataFrame(schema=schema), *parts]).sort("key")
     order = {key: at for at, key in enumerate(data.keys[data.train].tolist())}
     at = np.array([order.get(key, -1) for key in frame["key"].to_list()], np.int64)
     known = at >= 0
@@ -221,7 +222,9 @@ def _cleaned_arm(
     for place, key in enumerate(repaired):
         if key in order:
             rows[order[key]] = data.labels.size + place
-    return Arm("cleaned", keep & (weights > 0), weights, new_labels, rows)
+    arm = Arm(CLEANED, keep & (weights > 0), weights, new_labels, rows)
+    guard_arm(data, arm)
+    return arm
 
 
 def _use_truth(
@@ -231,6 +234,9 @@ def _use_truth(
     if truth is None or "true_label" not in truth.columns:
         return data, None
     if "key" not in truth.columns:
+        if lost := [name for name in ("uri", "row") if name not in truth.columns]:
+            raise TrainingError("truth", "has no such column", got=lost[0], allowed="Or a key.")
+        truth = truth.cast({"row": pl.Int64})
         where = ledger.select("key", uri="source_uri", row="source_row")
         truth = truth.join(where, on=["uri", "row"], how="inner")
     place = {key: at for at, key in enumerate(data.keys.tolist())}
@@ -242,8 +248,13 @@ def _use_truth(
     copy = np.zeros(data.labels.size, bool)
     if "related_uri" in truth.columns:
         copy[at[(at >= 0) & truth["related_uri"].is_not_null().to_numpy()]] = True
+    if not usable.any() and not copy.any():
+        raise TrainingError(
+            "truth", "speaks of no row of this data", got=truth.height,
+            advice="uri and row, and the spelling of true_label, must be those of the source.",
+        )  # fmt: skip
     labels = true_labels[data.train]
-    oracle = Arm("oracle", ~copy[data.train], raw.weights, labels, raw.rows)
+    oracle = Arm(ORACLE, ~copy[data.train], raw.weights, labels, raw.rows)
     return replace(data, true_labels=true_labels), oracle
 
 

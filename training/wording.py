@@ -23,19 +23,25 @@ def points(fraction: float, *, signed: bool = True, fine: bool = False) -> str:
 def describe(verdict: Mapping[str, Any]) -> str:
     """Return the verdict as one to three sentences.
 
+    verdict: what `reach_verdict` knows. A speed-up is told where its interval excludes 1, and as
+    a bound where only one of the arms was cut off by the budget.
+
     >>> base = {"word": "helps", "estimate": 0.0139, "low": 0.011, "high": 0.016, "n": 8,
     ...     "margin": 0.003, "mde": 0.003, "low_new": 0.004, "high_new": 0.024, "speedup": None,
     ...     "over_random_drop": {"estimate": 0.018, "low": 0.016, "high": 0.02, "p_holm": 0.001}}
     >>> describe(base).split(". ")[0]
     'Cleaning helps: +1.4 points of test accuracy (95 % interval +1.1 to +1.6, 8 paired seeds)'
     """
-    if verdict["estimate"] == verdict["low"] == verdict["high"] == 0:
+    if verdict.get("same_runs"):
         return "Cleaning changed nothing that training sees: both arms gave the same runs."
-    parts = [_lead(verdict) + _speed(verdict) + "."]
-    if verdict["word"] in ("helps", "hurts"):
-        parts.append(_control(verdict))
-        parts.append(_new_data(verdict))
-    return " ".join(parts)
+    lead, speed = _lead(verdict), _speed(verdict)
+    if verdict["word"] not in ("helps", "hurts"):
+        return f"{lead}. Training on the cleaned data {speed}." if speed else f"{lead}."
+    joint = "and" if (verdict["speedup"] or {}).get("ratio", 0) > 1 else "but"
+    if verdict["word"] == "hurts":
+        joint = "but" if joint == "and" else "and"
+    parts = (lead + (f", {joint} it {speed}." if speed else "."), _control(verdict))
+    return " ".join((*parts, _new_data(verdict)))
 
 
 def span(found: Mapping[str, Any], suffix: str = "") -> tuple[str, str, str]:
@@ -59,6 +65,8 @@ def _lead(verdict: Mapping[str, Any]) -> str:
     if verdict["word"] == "equivalent":
         margin = points(verdict["margin"], signed=False)
         return f"Cleaning makes no difference that matters: {gained} {within}, inside +-{margin}"
+    if not verdict.get("enough_seeds", True):
+        return f"Undecided: {gained} {within}; a verdict needs 5 seeds or more"
     least = points(verdict["mde"], signed=False)
     both = verdict["low"] > 0 or verdict["high"] < 0
     why = ", not significant once both primary contrasts count" if both else ""
@@ -67,18 +75,32 @@ def _lead(verdict: Mapping[str, Any]) -> str:
 
 
 def _speed(verdict: Mapping[str, Any]) -> str:
+    """What the cleaned arm does, without its subject; empty where nothing is shown."""
     sooner = verdict["speedup"]
     if sooner is None or sooner["low"] <= 1 <= sooner["high"]:
         return ""
-    ratio, bound = sooner["ratio"], "at least " if sooner["at_least"] else ""
-    agrees = (ratio > 1) == (verdict["word"] == "helps") and verdict["word"] != "equivalent"
-    joint = ", and it" if agrees else ", but it"
+    ratio = sooner["ratio"]
+    bound = "at least " if sooner.get("at_least" if ratio > 1 else "at_most") else ""
+    times = _times(max(ratio, 1 / ratio))
+    if not verdict.get("enough_seeds", True) or times == "1.00":
+        return ""
     if ratio > 1:
-        return f"{joint} reaches raw's final accuracy {bound}{ratio:.2g}x sooner"
-    return f"{joint} takes {1 / ratio:.2g}x as long to raw's final accuracy"
+        return f"reaches raw's final accuracy {bound}{times}x sooner"
+    return f"takes {bound}{times}x as long to raw's final accuracy"
+
+
+def _times(ratio: float) -> str:
+    """A factor of 1 or more with as many digits as say something.
+
+    >>> _times(1.04), _times(1.57), _times(23.4)
+    ('1.04', '1.6', '23')
+    """
+    return f"{ratio:.2f}" if ratio < 1.1 else f"{ratio:.2g}"  # noqa: PLR2004 - 1.0x says nothing
 
 
 def _control(verdict: Mapping[str, Any]) -> str:
+    if verdict.get("control_is_raw"):
+        return "No sample was dropped or down-weighted, so raw itself is the control."
     over = verdict["over_random_drop"]
     middle, low, high = span(over)
     told = f"{middle} ({low} to {high}) points"

@@ -11,6 +11,8 @@ from rich.table import Table
 from checks.core.check import Check, load_checks
 from checks.core.errors import UnknownNameError
 
+GROUPS = {"image": "One image", "table": "Cells of a table", "any": "Whole sets, labels"}
+
 
 def list_checks(*, as_json: bool) -> None:
     """Print every check: as JSON on stdout, or as a table for a person."""
@@ -19,12 +21,17 @@ def list_checks(*, as_json: bool) -> None:
         json.dump([describe(check) for check in known], sys.stdout, indent=1)
         sys.stdout.write("\n")
         return
-    table = Table("check", "about", "finds", "severity", "action", "what it flags")
-    for check in known:
-        table.add_row(
-            check.id, check.modality, check.dimension, check.severity, check.action, check.summary
-        )
-    Console().print(table)
+    console = Console()
+    for modality, title in GROUPS.items():
+        table = Table(title=title, title_justify="left", title_style="bold", box=None)
+        table.add_column("check", no_wrap=True)
+        table.add_column("severity", no_wrap=True)
+        table.add_column("action", no_wrap=True)
+        table.add_column("what it flags")
+        for check in known:
+            if check.modality == modality:
+                table.add_row(check.id, check.severity, check.action, check.summary)
+        console.print(table, "")
 
 
 def explain_check(name: str) -> None:

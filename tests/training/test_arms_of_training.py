@@ -1,9 +1,19 @@
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from training.arms import Arm, Arms, TrainingData, batches, keyed_seed, random_control, raw_arm
+from training.arms import (
+    Arm,
+    Arms,
+    TrainingData,
+    batches,
+    guard_arm,
+    keyed_seed,
+    random_control,
+    raw_arm,
+)
 from training.errors import TrainingError
 
 
@@ -101,3 +111,30 @@ def test_rows_without_a_label_are_in_no_split() -> None:
     assert data.rows_of(0).size == 39
     assert data.rows_of(1).size == 9
     assert data.rows_of(2).size == 9
+
+
+def test_leaving_a_group_out_keeps_what_no_group_asked_for() -> None:
+    """`without` undoes only what its group alone asked for: a sixth check's drops stay."""
+    raw = raw_arm(_data())
+    cleaned = _cleaned(raw)
+    first = np.arange(raw.keep.size) < 2
+    arms = Arms(raw, cleaned, None, {"copies": first})
+    left = arms.draw("without:copies", 0)
+    assert left.keep[:2].all()
+    assert not left.keep[2:6].any()
+    assert np.array_equal(left.labels, cleaned.labels)
+
+
+def test_arms_that_cannot_be_right_are_refused() -> None:
+    """An arm with no sample, a test row, a weight of zero or a strange label is one clear error."""
+    data = _data()
+    raw = raw_arm(data)
+    guard_arm(data, raw)
+    for change, said in (
+        ({"keep": np.zeros_like(raw.keep)}, "keeps no sample"),
+        ({"rows": raw.rows + 15}, "outside train"),
+        ({"weights": raw.weights * 0}, "not positive"),
+        ({"labels": raw.labels + 1}, "no class"),
+    ):
+        with pytest.raises(TrainingError, match=said):
+            guard_arm(data, replace(raw, **change))

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from training.effects import Judged, freeze_targets, judge_tier, pick
 from training.trainer import Run
+from training.wording import describe
 
 STEPS = np.arange(0, 101, 5)
 ARMS = ("raw", "raw_again", "cleaned", "random_drop", "raw_pilot")
@@ -132,3 +135,81 @@ def test_classes_are_reported_one_by_one() -> None:
     rows = judge_tier(judged(0.04))["per_class"]
     assert [row["class"] for row in rows] == ["yes"]
     assert rows[0]["cleaned"] - rows[0]["raw"] == pytest.approx(rows[0]["estimate"])
+
+
+def _fixed(one: Judged, arm: str, hits: int) -> Judged:
+    """The same runs, but `arm` gets exactly `hits` test items right in every seed."""
+    pred = (np.arange(one.labels.size) >= hits).astype(np.int16)
+    runs = [replace(run, test_pred=pred) for run in one.runs[arm]]
+    return replace(one, runs={**one.runs, arm: runs})
+
+
+def test_a_test_set_of_two_items_proves_nothing() -> None:
+    """Equal accuracies on two items are neither equivalence nor equal runs, but undecided."""
+    one = _fixed(_fixed(judged(0.0, items=2), "raw", 2), "cleaned", 2)
+    verdict = judge_tier(one)["verdict"]
+    assert verdict["word"] == "undecided"
+    assert verdict["mde"] > 0.1
+    assert "changed nothing" not in verdict["sentence"]
+
+
+def test_equivalent_means_that_the_interval_told_lies_inside() -> None:
+    """Where the 95 % interval leaves the margin the verdict never says equivalent."""
+    words = []
+    for key in range(40):
+        one = judged(0.001, noise=0.0005, items=40_000, key=key)
+        verdict = judge_tier(one)["verdict"]
+        inside = -one.margin < verdict["low"] and verdict["high"] < one.margin
+        assert (verdict["word"] == "equivalent") == inside
+        words.append(verdict["word"])
+    assert len(set(words)) > 1
+
+
+def test_few_seeds_are_named_as_the_reason() -> None:
+    """Under five seeds the sentence says so, and speaks neither of power nor of speed."""
+    sentence = judge_tier(judged(0.04, seeds=3, speed=2.0))["verdict"]["sentence"]
+    assert sentence.endswith("; a verdict needs 5 seeds or more.")
+
+
+def test_the_detectable_effect_passes_the_correction_too() -> None:
+    """A primary contrast's detectable effect is that of Holm's first step, at half of .05."""
+    effects = judge_tier(judged(0.0))["effects"]
+    main, again = pick(effects, "cleaned", "raw"), pick(effects, "raw_again", "raw")
+    sd = [(e["high"] - e["low"]) / e["n"] ** -0.5 for e in (main, again)]
+    assert main["mde"] / sd[0] > 1.1 * again["mde"] / sd[1]
+
+
+def test_runs_that_never_arrive_have_no_detectable_difference() -> None:
+    """Where nothing varied in either arm, no detectable effect is claimed."""
+    one = judged(0.0)
+    flat = [replace(r, val_acc=np.full(STEPS.size, 0.55)) for r in one.runs["raw"]]
+    runs = {**one.runs, **dict.fromkeys(("raw", "cleaned"), flat)}
+    effects = judge_tier(replace(one, runs=runs))["effects"]
+    assert pick(effects, "cleaned", "raw", "rmst_steps")["mde"] is None
+
+
+def test_a_control_that_drops_nothing_is_called_raw() -> None:
+    """When cleaning only relabels, the sentence does not repeat raw as a random drop."""
+    one = judged(0.04)
+    same = replace(one, runs={**one.runs, "random_drop": one.runs["raw"]})
+    assert "raw itself is the control" in judge_tier(same)["verdict"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("word", "ratio", "bound", "said"),
+    [
+        ("hurts", 0.5, "at_most", ", and it takes at least 2x as long to raw's"),
+        ("hurts", 2.0, "", ", but it reaches raw's final accuracy 2x sooner"),
+        ("helps", 1.04, "", ", and it reaches raw's final accuracy 1.04x sooner"),
+        ("helps", 0.8, "", ", but it takes 1.2x as long to raw's"),
+        ("helps", 2.0, "at_least", "final accuracy at least 2x sooner"),
+        ("undecided", 2.0, "", " or more. Training on the cleaned data reaches raw's"),
+        ("equivalent", 0.5, "", "+-0.3. Training on the cleaned data takes 2x as long"),
+    ],
+)
+def test_speed_is_told_in_good_english(word: str, ratio: float, bound: str, said: str) -> None:
+    """Every verdict speaks of a faster or slower arm in a whole sentence, as a bound if it is."""
+    verdict = judge_tier(judged(0.04))["verdict"]
+    told = {"at_least": bound == "at_least", "at_most": bound == "at_most"}
+    speedup = {"ratio": ratio, "low": 0.98 * ratio, "high": 1.02 * ratio, **told}
+    assert said in describe({**verdict, "word": word, "speedup": speedup})

@@ -84,3 +84,27 @@ def test_one_hot_caps_the_columns() -> None:
     hot = one_hot(encoder.encode(frame), encoder.levels, most=8)
     assert hot.shape == (500, 8)
     assert (hot.sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series("x", [[1, 2], [3], None] * 20),
+        pl.Series("x", [{"a": 1}, {"a": 2}] * 30),
+        pl.Series("x", [b"\xff", b"a"] * 30),
+        pl.Series("x", [1, 2] * 30).cast(pl.Duration("us")),
+        pl.Series("x", [1, 2] * 30).cast(pl.Time),
+    ],
+)
+def test_unusual_parquet_types_are_encoded(column: pl.Series) -> None:
+    """Lists, structs, bytes and durations of a Parquet file are read, and told apart."""
+    got = fit_encoder(column.to_frame(), min_count=1).encode(column.to_frame())
+    both = np.concatenate([got.numbers, got.codes], axis=1)
+    assert not np.array_equal(both[0], both[1])
+
+
+def test_enormous_numbers_stay_far_from_the_middle() -> None:
+    """A value of 1e200 or of 1e308 is an extreme one, not overflow that lands on the median."""
+    encoder = fit_encoder(pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, -1e308, 1e308]}))
+    got = encoder.encode(pl.DataFrame({"x": [1e200, -1e200, 1e308, 1.0]})).numbers[:, 0]
+    assert got.tolist() == [3.0, -3.0, 3.0, 0.0]

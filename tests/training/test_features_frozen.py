@@ -31,12 +31,12 @@ def test_features_tell_classes_apart_without_labels(stripes: tuple[Images, np.nd
 
 
 def test_features_repeat_and_blocks_weigh_alike(stripes: tuple[Images, np.ndarray]) -> None:
-    """The same images give the same features, and both blocks have a mean squared norm of 1."""
+    """The same images give the same features, and both blocks weigh 1 on the fit rows."""
     torch.set_num_threads(1)
     images, _ = stripes
     one, two = (compute_features(images, np.arange(60), block=32) for _ in range(2))
     assert np.array_equal(one, two)
-    assert np.allclose([(one[:, s] ** 2).sum(1).mean() for s in (slice(32), slice(32, 64))], 1)
+    assert np.allclose([(one[:60, s] ** 2).sum(1).mean() for s in (slice(32), slice(32, 64))], 1)
 
 
 def test_features_never_see_other_rows(stripes: tuple[Images, np.ndarray]) -> None:
@@ -45,8 +45,7 @@ def test_features_never_see_other_rows(stripes: tuple[Images, np.ndarray]) -> No
     other = images.copy()
     other[60:] = 255 - other[60:]
     kept = [compute_features(x, np.arange(60), block=16) for x in (images, other)]
-    ratio = kept[0][:60] / kept[1][:60]
-    assert np.allclose(ratio[:, :16], ratio[0, 0], rtol=1e-2)
+    assert np.allclose(kept[0][:60], kept[1][:60], atol=1e-6)
 
 
 def test_one_grey_channel_and_small_sides_work() -> None:

@@ -44,3 +44,11 @@ def test_too_few_samples_are_refused() -> None:
     data.split[:] = 1
     with pytest.raises(TrainingError, match="fewer training samples than folds"):
         out_of_fold(data)
+
+
+def test_every_fold_is_trained_even_in_a_tiny_set() -> None:
+    """As many samples as folds are held out one by one, whatever the seed."""
+    data = _data()
+    data.split[5:400] = -1
+    for seed in range(20):
+        assert sorted(out_of_fold(data, seed=seed, steps=1).fold[:5]) == list(range(5))

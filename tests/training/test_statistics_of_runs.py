@@ -154,3 +154,46 @@ def test_false_discovery_and_family_wise_adjustments() -> None:
     assert st.holm(p)[1] == pytest.approx(0.004)
     assert max(st.holm(p)) <= 1.0
     assert all(q >= raw for q, raw in zip(st.benjamini_yekutieli(p), p, strict=True))
+
+
+def test_a_coarse_reading_is_not_precision() -> None:
+    """Equal differences on a few test items have the spread of a rounding error, not none."""
+    d, zero = np.full(8, 0.5), np.zeros(8)
+    got = st.paired_t(d, zero, grain=0.5)
+    assert got.low < 0.5 < got.high
+    assert got.p > 0
+    assert st.equivalence(zero, zero, 0.003, grain=0.5) > 0.3
+    assert st.crossed_t(np.ones((8, 2)), grain=0.5).p > 0
+    assert st.paired_t(d, zero).p == 0
+
+
+def test_equivalence_and_the_interval_say_the_same() -> None:
+    """TOST at .025 holds exactly where the 95 % interval lies inside the margin."""
+    rng = np.random.default_rng(8)
+    for _ in range(SIMULATIONS):
+        d = rng.normal(0.001, 0.003, 8)
+        got = st.paired_t(d, np.zeros(8))
+        inside = got.low > -0.003 and got.high < 0.003
+        assert (st.equivalence(d, np.zeros(8), 0.003) < 0.025) == inside
+
+
+def test_a_diverged_run_has_no_sign_flip_p() -> None:
+    """A NaN among the values gives NaN, never a p value of zero."""
+    assert np.isnan(st.sign_flip(np.array([np.nan, 1.0, 2.0]), np.zeros(3)))
+
+
+def test_a_treated_arm_that_never_arrives_gives_an_upper_bound() -> None:
+    """Where only treated runs are cut off, the ratio can only be smaller than what is seen."""
+    got = st.rmst_ratio(np.linspace(40, 60, 8), np.full(8, np.inf), 100.0)
+    assert got.at_most
+    assert not got.at_least
+    start = st.rmst_ratio(np.zeros(8), np.array([0.0] * 7 + [10.0]), 100.0)
+    assert 0.1 < start.estimate < 1
+
+
+def test_the_share_of_a_loss_is_no_share() -> None:
+    """Fieller's ratio is None over a negative bottom, and exact where nothing varies."""
+    assert st.fieller(np.array([-0.3, -0.31, -0.3]), np.array([-0.7, -0.71, -0.7])) is None
+    flat = st.fieller(np.full(3, 0.3), np.full(3, 0.7))
+    assert flat is not None
+    assert flat.estimate == pytest.approx(3 / 7)
