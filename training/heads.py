@@ -1,7 +1,7 @@
 """Many small heads trained at once: one batched model whose members never touch each other.
 
 Each member is one (arm, seed): its own start, its own batches, its own labels; `torch.baddbmm`
-runs all of them in one call, 3.6 times faster than a loop at batch 128.
+runs all of them in one call, which pays where a loop would be all overhead: small batches.
 """
 
 from __future__ import annotations

@@ -90,14 +90,15 @@ def _estimate(effect: dict[str, Any]) -> str:
 
 
 def tell_ratio(speedup: dict[str, Any]) -> str:
-    """Return how many times sooner, with `at least` where the slower arm never arrived.
+    """Return how many times sooner, as a bound where one of the arms never arrived.
 
     >>> tell_ratio({"ratio": 1.574, "at_least": True})
     '\u2265 1.57 times'
     """
     ratio = number(speedup.get("ratio"))
-    least = "\u2265 " if speedup.get("at_least") else ""
-    return "\u2013" if ratio is None else f"{least}{ratio:.2f} times"
+    bounds = {"at_least": "\u2265 ", "at_most": "\u2264 "}
+    bound = next((sign for key, sign in bounds.items() if speedup.get(key)), "")
+    return "\u2013" if ratio is None else f"{bound}{ratio:.2f} times"
 
 
 def _tell_speed(speedup: dict[str, Any] | None) -> list[Fact]:
