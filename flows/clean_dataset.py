@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import State, flow
 
+from flows.app.lock import alone
 from flows.app.targets import open_target
 from flows.app.tasks import ONE_AT_A_TIME, gate_state, profile_in_bundles, run_station
 
@@ -22,10 +23,11 @@ def clean_dataset(config: str | Path = "gristmill.toml", out: Path | None = None
         written either way; a failed gate leaves CURRENT where it was.
     """
     settings, run = open_target(config, out)
-    profile_in_bundles(settings, run)
-    run_station("check", settings, str(run.path))
-    facts = run_station("clean", settings, str(run.path))
-    return gate_state(run, facts)
+    with alone(run.path):
+        profile_in_bundles(settings, run)
+        run_station("check", settings, str(run.path))
+        facts = run_station("clean", settings, str(run.path))
+        return gate_state(run, facts)
 
 
 if __name__ == "__main__":

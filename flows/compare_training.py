@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import State, flow
 
+from flows.app.lock import alone
 from flows.app.targets import open_target
 from flows.app.tasks import ONE_AT_A_TIME, gate_state, run_station
 
@@ -21,10 +22,11 @@ def compare_training(config: str | Path = "gristmill.toml", out: Path | None = N
         Completed with small facts, or Failed: nothing is trained on data that the gate refused.
     """
     settings, run = open_target(config, out)
-    refused = gate_state(run, {})
-    if refused.is_failed():
-        return refused
-    return gate_state(run, run_station("compare", settings, str(run.path)))
+    with alone(run.path):
+        refused = gate_state(run, {})
+        if refused.is_failed():
+            return refused
+        return gate_state(run, run_station("compare", settings, str(run.path)))
 
 
 if __name__ == "__main__":

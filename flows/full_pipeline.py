@@ -5,6 +5,8 @@ from typing import Any
 
 from prefect import State, flow
 
+from flows.app.ending import error_of
+from flows.app.lock import alone
 from flows.app.stations import require_classes
 from flows.app.targets import open_target
 from flows.app.tasks import ONE_AT_A_TIME, gate_state, publish_verdict, run_station
@@ -26,16 +28,17 @@ def full_pipeline(config: str | Path = "gristmill.toml", out: Path | None = None
         trained, and the report tells why.
     """
     settings, run = open_target(config, out)
-    profile_dataset(config, out)
-    require_classes(settings, run)
-    cleaned: State[Any] = clean_dataset(config, out, return_state=True)
-    if cleaned.is_completed():
-        compare_training(config, out)
-    elif not gate_state(run, {}).is_failed():
-        return cleaned
-    facts = run_station("report", settings, str(run.path))
-    publish_verdict(run)
-    return gate_state(run, facts)
+    with alone(run.path):  # the parts read its config.json: an edit on the way changes nothing
+        profile_dataset(run.path)
+        require_classes(settings, run)
+        cleaned: State[Any] = clean_dataset(run.path, return_state=True)
+        if cleaned.is_completed():
+            compare_training(run.path)
+        elif error_of(cleaned) is not None:
+            return cleaned
+        facts = run_station("report", settings, str(run.path))
+        publish_verdict(run)
+        return gate_state(run, facts)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.app.lock import alone
 from flows.app.targets import open_target
 from flows.app.tasks import ONE_AT_A_TIME, profile_in_bundles
 
@@ -21,7 +22,8 @@ def profile_dataset(config: str | Path = "gristmill.toml", out: Path | None = No
         Small facts: samples, splits, whether anything had changed.
     """
     settings, run = open_target(config, out)
-    return profile_in_bundles(settings, run)
+    with alone(run.path):
+        return profile_in_bundles(settings, run)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import io
 import os
 from pathlib import Path
 
+os.environ.setdefault("POLARS_MAX_THREADS", "2")  # before polars starts its threads
+
 import numpy as np
 import polars as pl
 import pytest

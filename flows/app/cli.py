@@ -1,7 +1,8 @@
 """The command line: `gristmill`. Heavy libraries are imported inside the commands that need them.
 
 Exit codes: 0 clean; 1 findings at or above --fail-on, or a failed quality gate; 2 a wrong command,
-configuration or source. Humans read stderr, --json goes to stdout.
+configuration or source; 3 a fault of Gristmill itself; 130 and 143 stopped by Ctrl-C and SIGTERM.
+Humans read stderr, --json goes to stdout.
 """
 
 import sys
@@ -12,11 +13,10 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from checks.core.errors import GristmillError
+from flows.app.ending import WRONG_USAGE, run_command, say
 
 FailOn = Literal["info", "warning", "error", "never"]
 Kind = Literal["auto", "image_folder", "image_table", "table"]
-WRONG_USAGE = 2
 
 app = App(
     name="gristmill",
@@ -87,8 +87,9 @@ def run(
     """
     from flows.app.launch import run_flow, run_plain  # noqa: PLC0415
 
-    starter = run_plain if no_prefect else run_flow
-    return _finish(lambda: starter(config, output.out), "run", output, fail_on)
+    if no_prefect:
+        return _finish(lambda: run_plain(config, output.out), "run", output, fail_on)
+    return _finish(lambda: run_flow(config, output.out, debug=output.debug), "run", output, fail_on)
 
 
 def _station(name: str, default: FailOn, summary: str) -> None:
@@ -156,11 +157,6 @@ def server(*, port: int = 4200) -> int:
     return serve(port)
 
 
-def say(text: str) -> None:
-    """Tell a human."""
-    print(text, file=sys.stderr)  # noqa: T201 - the command line speaks
-
-
 def _finish(start: Callable[[], object], station: str, output: Output, fail_on: FailOn) -> int:
     """Run, show the outcome, and return the exit code that it deserves."""
     from flows.app.outcome import Outcome, exit_code, show  # noqa: PLC0415
@@ -173,33 +169,17 @@ def _finish(start: Callable[[], object], station: str, output: Output, fail_on: 
 
 def main(tokens: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    tokens = sys.argv[1:] if tokens is None else tokens
+    given = sys.argv[1:] if tokens is None else tokens
+    raise SystemExit(run_command(lambda: _dispatch(given), debug="--debug" in given))
+
+
+def _dispatch(tokens: list[str]) -> int:
+    """Return the exit code of the command that `tokens` spell."""
     try:
         code = app(tokens, exit_on_error=False, result_action="return_value")
     except CycloptsError:
-        raise SystemExit(WRONG_USAGE) from None  # cyclopts has told what is wrong
-    except Exception as error:
-        if "--debug" in tokens:
-            raise
-        sentence = told(error)
-        if sentence is None:
-            raise
-        say(sentence)
-        raise SystemExit(WRONG_USAGE) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
-
-
-def told(error: BaseException) -> str | None:
-    """Return the sentence for an error that a person can mend, None for a fault of ours."""
-    if isinstance(error, GristmillError):
-        return str(error)
-    if type(error).__module__ == "training.errors":
-        return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        from flows.app.store import disk_error  # noqa: PLC0415
-
-        return str(disk_error(str(error.filename), error))
-    return None
+        return WRONG_USAGE  # cyclopts has told what is wrong
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

@@ -75,7 +75,13 @@ class Config(Section):
     @property
     def identity(self) -> str:
         """Digest of the whole configuration and of where its data lies; names the run folder."""
-        return digest({"config": self.model_dump(mode="json"), "at": _anchor(self.location)})
+        return digest({"config": self.model_dump(mode="json"), "at": self.anchor})
+
+    @property
+    def anchor(self) -> str:
+        """Where the data is, the same from every folder that a command is started in."""
+        where = self.location
+        return where if "://" in where else str(Path(where).resolve())
 
     def section_digest(self, *names: str) -> str:
         """Digest of the named sections, free of paths and of settings that change no result.
@@ -102,10 +108,6 @@ def digest(value: object) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _anchor(location: str) -> str:
-    return location if "://" in location else str(Path(location).resolve())
 
 
 def load_config(path: Path | str) -> Config:

@@ -36,12 +36,29 @@ def write_config(
         label = guess_label(seen.scan().head(ROWS_LOOKED_AT).collect())
         seen = open_source(source, kind="table", label=label, split=split)
     entries = seen.entries()
-    facts = look_at(seen, entries)
-    settings = {"kind": seen.kind, "label": label, "image": image, "split": split}
+    facts = look_at(entries)
+    found = {name: getattr(seen, name, None) for name in ("label", "image", "split")}
+    settings = {"kind": seen.kind, **found}
     with writing(config) as file:
         file.write(render(place(source, config), settings, facts).encode())
-    told = f"{facts['samples']:,} samples, {len(facts['classes'])} classes"
-    return f"{config}: {seen.kind}, {told}, splits {facts['splits']}. Next: gristmill run {config}"
+    told = f"{facts['samples']:,} samples, {_count_classes(facts['classes'])}"
+    return f"{config}: {seen.kind}, {told}, splits {_splits(facts)}. Next: {_next(config, facts)}"
+
+
+def _count_classes(classes: list[str]) -> str:
+    return f"{len(classes)} classes" if len(classes) > 1 else f"{len(classes) or 'no'} class"
+
+
+def _splits(facts: dict[str, Any]) -> str:
+    told = facts["splits"]
+    return told if isinstance(told, str) else ", ".join(told)
+
+
+def _next(config: Path, facts: dict[str, Any]) -> str:
+    """Return the command that works on this data: without two classes nothing can be trained."""
+    if len(facts["classes"]) > 1:
+        return f"gristmill run {config}"
+    return f"gristmill clean {config} (training needs [source] label, two classes or more)"
 
 
 def _kind(kind: str | None) -> Any:
@@ -58,7 +75,8 @@ def place(source: str, config: Path) -> str:
 def guess_label(rows: pl.DataFrame) -> str | None:
     """Return the column that is most likely the class, None where nothing looks like one.
 
-    A known name wins; else the last column, if it has 2 to 100 different values.
+    A known name wins; else the last column, if it has 2 to 100 different values, each twice or
+    more on average, and no fractions. What measures has fractions.
 
     >>> guess_label(pl.DataFrame({"uri": ["a"], "row": [0], "age": [3], "Income": ["low"]}))
     'Income'
@@ -66,15 +84,23 @@ def guess_label(rows: pl.DataFrame) -> str | None:
     columns = [name for name in rows.columns if name not in ("uri", "row")]
     named = {name.lower(): name for name in reversed(columns)}
     for name in LABEL_NAMES:
-        if name in named:
+        if name in named and not _measures(rows[named[name]]):
             return named[name]
-    last = columns[-1] if columns else None
-    return last if last and 1 < rows[last].n_unique() <= CLASSES_MAX else None
+    if not columns or _measures(rows[columns[-1]]):
+        return None
+    values = rows[columns[-1]].drop_nulls()
+    few = 1 < values.n_unique() <= min(CLASSES_MAX, values.len() // 2)
+    return columns[-1] if few else None
 
 
-def look_at(source: Any, entries: pl.DataFrame) -> dict[str, Any]:
-    """Return samples, classes, splits and problems of a source, without reading any image."""
-    del source
+def _measures(values: pl.Series) -> bool:
+    """Say whether any value is a number with a fraction."""
+    numbers = values.cast(pl.Float64, strict=False) if values.dtype == pl.String else values
+    return numbers.dtype.is_float() and bool((numbers.drop_nulls() % 1 != 0).any())
+
+
+def look_at(entries: pl.DataFrame) -> dict[str, Any]:
+    """Return samples, classes and splits of a source's entries."""
     counts = entries["label"].drop_nulls().value_counts(sort=True).sort("label")
     return {
         "samples": entries.height,
@@ -88,15 +114,18 @@ def render(path: str, settings: dict[str, str | None], facts: dict[str, Any]) ->
     """Return the text of a configuration with a comment beside each setting."""
     classes = facts["classes"]
     shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")  # noqa: PLR2004
+    found = f"{_count_classes(classes)} ({_comment(shown)});" if classes else "no classes;"
+    label = [] if classes or settings["kind"] == "image_folder" else ['# label = "..."']
     lines = [
         "# Gristmill: raw data in, verdict out. `gristmill run` on this file runs the whole line.",
-        f"# Found: {facts['samples']:,} samples; {len(classes)} classes ({_comment(shown)});",
-        f"# smallest class {facts['smallest']:,} samples; splits: {facts['splits']}.",
+        f"# Found: {facts['samples']:,} samples; {found}",
+        f"# smallest class {facts['smallest']:,} samples; splits: {_splits(facts)}.",
         "version = 1",
         "",
         "[source]",
         f"path = {_text(path)} # relative to this file",
         *(f"{key} = {_text(value)}" for key, value in settings.items() if value),
+        *(f"{line} # column that holds the class; training needs one" for line in label),
         "",
         *_section("split", SplitSection()),
         *_section("profile", ProfileSection()),

@@ -43,7 +43,7 @@ def limits_of(config: Config) -> Limits:
 
 def cache_of(config: Config, run: RunFolder) -> Path:
     """Return the folder of measured bundles, one for each source."""
-    return run.file("cache") / digest([config.location, config.source.kind])[:16]
+    return run.file("cache") / digest([config.anchor, config.source.kind])[:16]
 
 
 def workers_of(config: Config) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checks.core.errors import GristmillError
 from flows.app.config import Config
+from flows.app.ending import FAULT, FOUND, WRONG_USAGE, error_of, run_command, say, sentence
 from flows.app.intake import open_data
-from flows.app.outcome import Outcome
-from flows.app.progress import terminal_bar
-from flows.app.stations import STATIONS, gate_message, require_classes
+from flows.app.lock import alone
+from flows.app.outcome import Outcome, exit_code, show
+from flows.app.progress import station_line, terminal_bar
+from flows.app.stations import STATIONS, Facts, gate_message, require_classes
 from flows.app.store import RunFolder
 from flows.app.targets import open_target
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from prefect import Flow, State
 
 ORDER = tuple(STATIONS)
-FAILED, WRONG_USAGE = 1, 2
 
 
 def run_plain(config: Path, out: Path | None) -> Outcome:
@@ -43,26 +45,35 @@ def run_station(name: str, target: str, out: Path | None, **section: object) -> 
     """
     settings, run = open_target(target, out, **section)
     if name == "report" and run.has("samples.parquet"):
-        facts = STATIONS[name](settings, run, None)
-        return Outcome(run.path, (facts,), gate_message(run))
+        with alone(run.path):
+            return Outcome(run.path, (_tell(name, settings, run),), gate_message(run))
     return run_line(settings, run, until=name, train=name in ("compare", "report"))
 
 
 def run_line(config: Config, run: RunFolder, *, until: str, train: bool) -> Outcome:
     """Run the stations in their order up to `until`. A failed gate skips the training."""
     done = []
-    for name in ORDER[: ORDER.index(until) + 1]:
-        if name == "compare" and gate_message(run) is not None:
-            continue
-        with terminal_bar(name) as progress:
-            done.append(STATIONS[name](config, run, progress))
-        if name == "profile" and train:
-            require_classes(config, run)
+    with alone(run.path):
+        for name in ORDER[: ORDER.index(until) + 1]:
+            if name == "compare" and gate_message(run) is not None:
+                continue
+            done.append(_tell(name, config, run))
+            if name == "profile" and train:
+                require_classes(config, run)
     judged = ORDER.index(until) >= ORDER.index("check")
     return Outcome(run.path, tuple(done), gate_message(run) if judged else None)
 
 
-def run_flow(config: Path, out: Path | None) -> Outcome:
+def _tell(name: str, config: Config, run: RunFolder) -> Facts:
+    """Run one station under a bar, then tell in one line what it did; return its facts."""
+    begun = time.monotonic()
+    with terminal_bar(name) as progress:
+        facts = STATIONS[name](config, run, progress)
+    say(station_line(facts, time.monotonic() - begun))
+    return facts
+
+
+def run_flow(config: Path, out: Path | None, *, debug: bool = False) -> Outcome:
     """Run the whole line as the Prefect flow `full-pipeline`.
 
     Raises:
@@ -72,27 +83,53 @@ def run_flow(config: Path, out: Path | None) -> Outcome:
     open_data(settings)
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - prefect is slow to import
 
-    state: State[Any] = full_pipeline(config, run.path, return_state=True)
-    message = gate_message(run)
-    if message is None and not state.is_completed():
-        raise _cause(state)
-    return Outcome(run.path, gate=message)
+    return follow(full_pipeline, config, run, debug=debug)
 
 
-def _cause(state: State[Any]) -> BaseException:
-    """Return the error that ended a flow."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, BaseException):
-        return error
-    return GristmillError("full-pipeline", f"the flow ended as {state.type.value}: {state.message}")
+def follow(flow: Flow[..., Any], config: Path, run: RunFolder, *, debug: bool = False) -> Outcome:
+    """Run one of our flows in this process and return what it came to.
+
+    Raises:
+        Exception: what ended the flow, if that was no failed gate.
+    """
+    from flows.app.engine_log import quieten  # noqa: PLC0415 - imports prefect
+    from flows.app.tasks import gathering  # noqa: PLC0415 - imports prefect
+
+    if quieten(debug=debug):
+        say("Prefect starts a server for this run: 15 s or more. --no-prefect needs none.")
+    with gathering() as done:
+        ended: Any = flow(str(config), run.path, return_state=True)
+    state: State[Any] = ended
+    message = None if state.is_completed() else gate_message(run)
+    if not state.is_completed() and (message is None or error_of(state) is not None):
+        raise error_of(state) or GristmillError(
+            flow.name, f"ended as {state.name}: {state.message}"
+        )
+    return Outcome(run.path, tuple(done), gate=message)
 
 
 def state_code(state: State[Any]) -> int:
-    """Return 0 for a completed flow, 2 where a person's input was wrong, 1 for the rest."""
+    """Return 0 for a completed flow, 2 and 3 as `run_command` for an error, 1 for the rest."""
     if state.is_completed():
         return 0
-    error = state.result(raise_on_failure=False)
-    return WRONG_USAGE if isinstance(error, GristmillError) else FAILED
+    error = error_of(state)
+    if error is None:
+        return FOUND
+    return WRONG_USAGE if sentence(error) else FAULT
+
+
+def start_flow(
+    flow: Flow[..., Any], config: Path, out: Path | None = None, *, debug: bool = False
+) -> int:
+    """Run one of our flows, tell a person all of it, and return the exit code."""
+
+    def start() -> int:
+        _, run = open_target(config, out)
+        outcome = follow(flow, config, run, debug=debug)
+        show(outcome, flow.name, as_json=False)
+        return exit_code(outcome, "never")
+
+    return run_command(start, debug=debug)
 
 
 def start_module(flow: Flow[..., Any]) -> None:
@@ -100,6 +137,6 @@ def start_module(flow: Flow[..., Any]) -> None:
     parser = argparse.ArgumentParser(description=flow.description)
     parser.add_argument("--config", type=Path, default=Path("gristmill.toml"))
     parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args()
-    state: Any = flow(options.config, options.out, return_state=True)
-    sys.exit(state_code(state))
+    parser.add_argument("--debug", action="store_true", help="Show all logs and tracebacks.")
+    given = parser.parse_args()
+    sys.exit(start_flow(flow, given.config, given.out, debug=given.debug))

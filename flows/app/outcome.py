@@ -68,10 +68,26 @@ def as_data(outcome: Outcome, station: str) -> dict[str, Any]:
         "run": str(outcome.run),
         "gate": {"passed": outcome.gate is None, "message": outcome.gate},
         "stations": [dict(facts) for facts in outcome.stations],
+        "warnings": warnings_of(run),
         "findings": findings_by_check(run).to_dicts(),
         "verdict": experiment.get("verdict"),
         "report": str(run.file("report.html")) if run.has("report.html") else None,
     }
+
+
+def warnings_of(run: RunFolder) -> list[str]:
+    """Return what a person should know that is no finding about a sample, a sentence each."""
+    told = []
+    profile: Mapping[str, Any] = run.read_json("profile.json")
+    if count := profile.get("problem_count", 0):
+        first = profile["problems"][0]
+        more = f" (and {count - 1:,} more in profile.json)" if count > 1 else ""
+        told.append(f"{first['uri']}: {first['problem']}{more}")
+    gate: Mapping[str, Any] = run.read_json("gate.json")
+    broken = [one for one in gate.get("results", []) if not one["passed"]]
+    told += [str(one["sentence"]) for one in broken if one["severity"] == "warning"]
+    caps: Any = run.read_json("clean.json").get("caps", [])
+    return [*told, *(str(cap) for cap in caps)]
 
 
 def show(outcome: Outcome, station: str, *, as_json: bool) -> None:
@@ -80,6 +96,8 @@ def show(outcome: Outcome, station: str, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(data, indent=1, default=str) + "\n")
     console = Console(stderr=True)
+    for line in data["warnings"]:
+        console.print(f"Warning: {line}", markup=False, highlight=False, soft_wrap=True)
     for told in (_findings_table(data), _arms_table(outcome.folder)):
         if told is not None:
             console.print(told)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 Progress = Callable[[int, int], None]
 
@@ -31,9 +32,24 @@ def terminal_bar(title: str) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(title, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+def station_line(facts: Mapping[str, Any], seconds: float) -> str:
+    """Return the line that a person reads when a station is done.
+
+    >>> station_line({"station": "check", "skipped": False, "findings": 1200}, 3.21)
+    'check        3.2 s  1,200 findings'
+    >>> station_line({"station": "profile", "skipped": True}, 0.04)
+    'profile      0.0 s  unchanged'
+    """
+    counts = facts.get("outcomes") or {}
+    told = [f"{facts[key]:,} {key}" for key in ("samples", "findings") if key in facts]
+    told += [f"{count:,} {name}" for name, count in {**facts.get("splits", {}), **counts}.items()]
+    said = "unchanged" if facts["skipped"] else ", ".join(told) or "done"
+    return f"{facts['station']:8}{seconds:8.1f} s  {said}"
 
 
 def at_most(

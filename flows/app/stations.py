@@ -40,7 +40,7 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
     source = open_data(config)
     entries = source.entries()
     settings = config.section_digest("source", "split", "profile")
-    inputs = _digest(settings, config.location, source.fingerprint(entries))
+    inputs = _digest(settings, config.anchor, source.fingerprint(entries))
     if run.fresh("profile", inputs):
         return _skipped("profile")
     run.discard(_from("profile"))
@@ -66,7 +66,7 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     settings = config.section_digest("source", "contract", "gate", "shards")
     rules = [config.training.image_size, *check_digests(config, source.modality)]
     inputs = _digest(settings, rules, *_made(run, "profile"))
-    if run.fresh("check", inputs):
+    if run.fresh("check", inputs) and run.has("shards"):
         return _skipped("check")
     from flows.app.learning import compute_feature_table  # noqa: PLC0415 - torch is slow to import
     from flows.app.packing import write_raw  # noqa: PLC0415
@@ -103,7 +103,7 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     settings = config.section_digest("policy", "shards")
     people = _file(config, config.policy.overrides)
     inputs = _digest(settings, people, *_made(run, "profile", "check"))
-    if run.fresh("clean", inputs):
+    if run.fresh("clean", inputs) and run.has("shards"):
         return _skipped("clean")
     run.discard(_from("clean"))
     checks = chosen_checks(config, source.modality)

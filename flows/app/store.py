@@ -19,9 +19,11 @@ from uuid import uuid4
 import polars as pl
 import xxhash
 
-from checks.core.errors import GristmillError, TableError
+from checks.core.errors import TableError
 from checks.core.tables import Curves, Decisions, Findings, Keyed, Repairs, Samples, Table, guard
 from flows.app.config import Config, read_config
+from flows.app.lock import alone
+from flows.app.refusals import StoreError, disk_error
 
 MODELS: Mapping[str, type[Table]] = {
     "samples": Samples,
@@ -38,11 +40,7 @@ KEYS = {
     "repairs": ["sample_id", "column"],
     "curves": ["tier", "arm", "seed", "step"],
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class StoreError(GristmillError):
-    """A run folder that cannot be read or written."""
+__all__ = ["RunFolder", "StoreError", "disk_error", "open_run", "run_folder", "writing"]
 
 
 @contextmanager
@@ -70,17 +68,6 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def disk_error(path: Path | str, refused: OSError) -> StoreError:
-    """Return the one sentence for a disk that did not take what was written."""
-    told = str(refused)  # polars keeps no number, only the text
-    full = any(f"rror {code})" in told or os.strerror(code) in told for code in _FULL)
-    full = full or refused.errno in _FULL
-    if full:
-        advice = "Nothing half-written was left; free some space and start the run again."
-        return StoreError(str(path), "the disk is full", advice=advice)
-    return StoreError(str(path), "cannot be written", got=refused.strerror or str(refused))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -172,7 +159,8 @@ class RunFolder:
         stamp = self.read_json("stamps.json").get(station)
         if not isinstance(stamp, dict) or stamp.get("inputs") != inputs:
             return False
-        return all(self.digest_of(name) == held for name, held in stamp["outputs"].items())
+        made = stamp.get("outputs")
+        return isinstance(made, dict) and all(self.digest_of(name) == made[name] for name in made)
 
     def stamp(self, station: str, inputs: str, outputs: list[str]) -> None:
         """Record that `station` made `outputs` (files of this folder) from `inputs`."""
@@ -201,7 +189,11 @@ class RunFolder:
         """Write the resolved configuration, with the folder that its paths start from."""
         base = os.path.relpath(config.base.resolve(), self.path.resolve())
         own = {"name": config.name, "base": Path(base).as_posix()}
-        self.write_json("config.json", {**config.model_dump(mode="json"), "run": own})
+        told = {**config.model_dump(mode="json"), "run": own}
+        with suppress(StoreError):  # a damaged one is written anew
+            if self.read_json("config.json") == told:
+                return
+        self.write_json("config.json", told)
 
     def read_config(self) -> Config:
         """Return the configuration that this run was made with.
@@ -232,18 +224,21 @@ def open_run(config: Config, out: Path | None = None) -> RunFolder:
 
     Raises:
         StoreError: the folder cannot be made.
+        BusyError: another process is at work in it.
     """
     run = RunFolder(run_folder(config, out))
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as refused:
         raise disk_error(run.path, refused) from refused
-    _sweep(run.path)
-    run.write_config(config)
+    with alone(run.path):
+        _sweep(run.path)
+        run.write_config(config)
     return run
 
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed writer left; nothing reads these names."""
     for leftover in folder.glob(".*.tmp-*"):
-        leftover.unlink(missing_ok=True)
+        with suppress(OSError):
+            leftover.unlink(missing_ok=True)

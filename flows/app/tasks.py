@@ -6,8 +6,10 @@ stamps and the cache of bundles skip what is done, with or without a server.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,18 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.app.config import Config
-from flows.app.progress import Progress, at_most
+from flows.app.ending import say
+from flows.app.engine_log import tell_mistakes_shortly
+from flows.app.progress import Progress, at_most, station_line, terminal_bar
 from flows.app.stations import STATIONS, gate_message, plan_profile
 from flows.app.store import RunFolder
 from flows.report import render_markdown
 
 BUNDLES_MAX = 512
 VERDICT_KEY = "gristmill-verdict"
+_gathered: ContextVar[list[dict[str, Any]]] = ContextVar("gathered")
 ONE_AT_A_TIME: Any = ThreadPoolTaskRunner(max_workers=1)  # a bundle has worker processes of its own
+tell_mistakes_shortly()
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="bundle-{index}")
@@ -44,16 +50,38 @@ def profile_bundle(index: int, bundle: Any, config: Config, run: str) -> int:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="{name}")
-def run_station(name: str, config: Config, run: str) -> dict[str, Any]:
-    """Run one station; return its small facts."""
+def run_station(name: str, config: Config, run: str, begun: float | None = None) -> dict[str, Any]:
+    """Run one station and tell in one line what it did; return its small facts.
+
+    begun: time.monotonic() at which the work began, where some of it was done before.
+    """
+    begun = time.monotonic() if begun is None else begun
     with _telling(name) as progress, _alone_on_the_gpu(name, config):
         facts = STATIONS[name](config, RunFolder(Path(run)), progress)
-    get_run_logger().info("%s: %s", name, "unchanged, skipped" if facts["skipped"] else "done")
+    done = _gathered.get([])
+    repeated = facts["skipped"] and any(one["station"] == name for one in done)
+    if not repeated:  # a subflow looks again at what the flow before it has just done
+        line = station_line(facts, time.monotonic() - begun)
+        say(line)
+        get_run_logger().info(line)
+        done.append(facts)
     return facts
+
+
+@contextmanager
+def gathering() -> Iterator[list[dict[str, Any]]]:
+    """Gather the facts of the stations that run inside."""
+    done: list[dict[str, Any]] = []
+    token = _gathered.set(done)
+    try:
+        yield done
+    finally:
+        _gathered.reset(token)
 
 
 def profile_in_bundles(config: Config, run: RunFolder) -> dict[str, Any]:
     """Profile as one task for each bundle of images, then merge; tables are one task."""
+    begun = time.monotonic()
     bundles = plan_profile(config, run, BUNDLES_MAX)
     if bundles:
         futures: PrefectFutureList[int] = profile_bundle.map(
@@ -63,15 +91,15 @@ def profile_in_bundles(config: Config, run: RunFolder) -> dict[str, Any]:
             for done, future in enumerate(futures, start=1):
                 future.result()
                 progress(done, len(bundles))
-    return run_station("profile", config, str(run.path))
+    return run_station("profile", config, str(run.path), begun)
 
 
 @contextmanager
 def _telling(name: str) -> Iterator[Progress]:
-    """Show progress as one artifact, renewed at most once a second."""
+    """Show progress as a bar and as one artifact, renewed at most once a second."""
     made: list[Any] = []
 
-    def tell(done: int, total: int) -> None:
+    def publish(done: int, total: int) -> None:
         percent = 100.0 * done / max(total, 1)
         if made:
             update_progress_artifact(made[0], progress=percent)
@@ -79,7 +107,14 @@ def _telling(name: str) -> Iterator[Progress]:
             key = f"gristmill-{name}-progress"
             made.append(create_progress_artifact(percent, key=key, description=name))
 
-    yield at_most(tell)
+    renew = at_most(publish)
+    with terminal_bar(name) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar(done, total)
+            renew(done, total)
+
+        yield tell
 
 
 @contextmanager

@@ -1,34 +1,23 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from flows.app.cli import main
-from flows.app.config import Config, load_config
+from flows.app.config import load_config
 from flows.app.launch import run_line, state_code
 from flows.app.outcome import Outcome, exit_code
 from flows.app.stations import gate_message
 from flows.app.store import RunFolder, open_run
 
-LIMIT_S = 120.0
-
-
-def write_config(folder: Path, source: Path, extra: str = "", head: str = "") -> Path:
-    """Write a small configuration for `source`."""
-    path = folder / "gristmill.toml"
-    path.write_text(
-        f"version = 1\n[source]\npath = {json.dumps(str(source))}\n{head}\n"
-        "[profile]\nworkers = 1\nbundle_size = 40\n"
-        f'[training]\ntiers = ["probe"]\nseeds = 2\nsteps = 20\n{extra}\n'
-    )
-    return path
+WriteConfig = Callable[..., Path]
+Clean = Callable[[Path, Path], Outcome]
 
 
 def start(*tokens: str) -> int:
@@ -39,46 +28,13 @@ def start(*tokens: str) -> int:
     return ended.value.code
 
 
-def clean(config: Config, out: Path) -> Outcome:
-    """Run the line up to the shards."""
-    return run_line(config, open_run(config, out), until="clean", train=False)
-
-
-@pytest.fixture(scope="module")
-def cleaned(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
-    """A configuration and its run up to the cleaned shards."""
-    folder = tmp_path_factory.mktemp("line")
-    path = write_config(folder, tiny_images)
-    return path, clean(load_config(path), folder / "run")
-
-
-def test_killed_run_ends_with_the_same_digest(
-    cleaned: tuple[Path, Outcome], tmp_path: Path
+def test_second_run_does_nothing(
+    cleaned: tuple[Path, Outcome], clean: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run killed with -9 after its first station skips that one and ends with equal digests."""
+    """A run over unchanged data skips every station, from whatever folder it is started."""
     path, whole = cleaned
-    out = tmp_path / "killed"
-    command = [sys.executable, "-m", "flows.app.cli", "clean", str(path), "--out", str(out)]
-    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    limit = time.monotonic() + LIMIT_S
-    while "profile" not in RunFolder(out).read_json("stamps.json"):
-        assert child.poll() is None
-        assert time.monotonic() < limit
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    again = clean(load_config(path), out)
-    assert again.stations[0]["skipped"]
-    assert not again.stations[2]["skipped"]
-    assert again.stations[2]["manifest"] == whole.stations[2]["manifest"]
-    assert (out / "shards" / "CURRENT").read_text() == (
-        whole.run / "shards" / "CURRENT"
-    ).read_text()
-
-
-def test_second_run_does_nothing(cleaned: tuple[Path, Outcome]) -> None:
-    """A run over unchanged data and configuration skips every station."""
-    path, whole = cleaned
-    again = clean(load_config(path), whole.run)
+    monkeypatch.chdir(whole.run.parent)
+    again = clean(Path(path.name), Path(whole.run.name))
     assert [facts["skipped"] for facts in again.stations] == [True, True, True]
 
 
@@ -104,7 +60,7 @@ def test_changed_policy_redoes_only_what_follows(
     config = load_config(path)
     changed = config.model_copy(update={"policy": config.policy.model_copy(
         update={"down_weight": 0.5})})  # fmt: skip
-    again = clean(changed, out)
+    again = run_line(changed, open_run(changed, out), until="clean", train=False)
     assert [facts["skipped"] for facts in again.stations] == [True, True, False]
     assert not RunFolder(out).has("experiment.json")
 
@@ -123,8 +79,9 @@ def test_exit_codes(cleaned: tuple[Path, Outcome], capsys: pytest.CaptureFixture
 
 
 def test_undecodable_files_fail_the_gate(
-    tiny_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_images: Path, tmp_path: Path, write_config: WriteConfig,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """30 % undecodable files are findings, fail the gate with exit 1, and nothing is trained."""
     source = tmp_path / "images"
     shutil.copytree(tiny_images, source)
@@ -142,8 +99,9 @@ def test_undecodable_files_fail_the_gate(
 
 
 def test_one_class_is_refused_before_training(
-    tiny_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_images: Path, tmp_path: Path, write_config: WriteConfig,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """A folder with one class profiles; training on it is refused in one sentence, exit 2."""
     source = tmp_path / "images"
     shutil.copytree(tiny_images / "disc", source / "disc")
@@ -152,14 +110,15 @@ def test_one_class_is_refused_before_training(
     assert start("profile", str(config), "--out", out) == 0
     capsys.readouterr()
     assert start("run", str(config), "--out", out, "--no-prefect") == 2
-    told = capsys.readouterr().err.strip()
+    station, told = capsys.readouterr().err.strip().split("\n")
+    assert station.endswith("unchanged")
     assert "only one class to train on ('disc')" in told
-    assert "\n" not in told
 
 
 def test_table_line_reaches_a_verdict(
-    tiny_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_table: Path, tmp_path: Path, write_config: WriteConfig,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """A small CSV runs from raw data to verdict and report; no cell of it is lost."""
     config = write_config(tmp_path, tiny_table, head='label = "grade"')
     out = tmp_path / "run"

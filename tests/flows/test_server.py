@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from flows.app.outcome import Outcome
 from flows.app.store import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600), pytest.mark.xdist_group("server")]
@@ -185,10 +186,13 @@ def run_in_terminal(server: Server, *tokens: str) -> tuple[int, str]:
     return child.wait(LIMIT_S), b"".join(written).decode(errors="replace")
 
 
-def test_whole_run_asks_for_no_name(server: Server, config: Path, tmp_path: Path) -> None:
-    """`prefect run full-pipeline` ends with a verdict; nobody, server included, leaves loopback.
+def test_whole_run_asks_for_no_name(
+    server: Server, config: Path, cleaned: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    """`prefect run full-pipeline` ends with a verdict, as without Prefect; nobody leaves loopback.
 
-    In a terminal and without CI, where Prefect would otherwise report home.
+    The server is included; in a terminal and without CI, where Prefect would otherwise report
+    home. The same data under a stricter gate ends with its sentence and 1, whatever started it.
     """
     out = tmp_path / "run"
     code, told = run_in_terminal(server, "prefect", "run", "full-pipeline", "--config",
@@ -203,7 +207,26 @@ def test_whole_run_asks_for_no_name(server: Server, config: Path, tmp_path: Path
     assert asked.count("started") > 5
     assert "127.0.0.1" in asked
     assert set(asked) - {"started"} - LOOPBACK == set()
-    gate = {"passed": False, "results": [], "engine_errors": []}
-    RunFolder(out).write_json("gate.json", gate)
-    refused = server.command("prefect", "run", "compare-training", "-p", f"config={out}")
-    assert refused.returncode == 1
+    plain = (cleaned[1].run / "shards" / "CURRENT").read_text()
+    assert (out / "shards" / "CURRENT").read_text() == plain
+    strict = tmp_path / "strict.toml"
+    strict.write_text(f"{config.read_text()}[gate]\nrows_min = 1000\n")
+    refused = server.command("flows.full_pipeline", "--config", str(strict), "--out", str(out))
+    assert refused.returncode == 1, refused.stderr
+    assert "Quality gate failed: rows_min: row_count must be at least 1000" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (out / "shards" / "CURRENT").read_text() == plain
+
+
+def test_foreign_look_ups_are_seen(tmp_path: Path) -> None:
+    """The hook of these tests sees a name that a process asks for: no news is good news."""
+    (tmp_path / "sitecustomize.py").write_text(AUDIT)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "LOOKUPS": str(tmp_path / "lookups")}
+    code = (
+        "import socket\ntry:\n"
+        "    socket.getaddrinfo('example.invalid', 80, flags=socket.AI_NUMERICHOST)\n"
+        "except OSError:\n    pass"
+    )
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    asked = (tmp_path / "lookups").read_text().splitlines()
+    assert set(asked) - {"started"} - LOOPBACK == {"example.invalid"}

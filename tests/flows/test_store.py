@@ -110,4 +110,4 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     """Opening a run removes temporary files of a writer that was killed."""
     (tmp_path / ".samples.parquet.tmp-1234").write_bytes(b"half")
     open_run(read_config({"version": 1, "source": {"path": "data"}}), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.json"]
