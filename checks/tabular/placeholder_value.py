@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from checks.core.check import CellExample, CellRule, cell_check
-from checks.metrics.tabular_expected import expect, suggest_or_blank
+from checks.metrics.tabular_expected import expect, suggest
 from checks.metrics.tabular_profile import ColumnProfile, TableProfile
 from checks.metrics.tabular_words import PLACEHOLDERS, is_placeholder, shape_of
 
@@ -29,6 +29,8 @@ def placeholder_value(profile: TableProfile, gap_min: float) -> list[CellRule]:
     A number stands apart if its distance to the nearest other value is at least `gap_min` times the
     range from the 1st to the 99th percentile, or if it is the only negative number. `NA` passes in
     a column of two-letter codes; `none`, `unknown` and the like only count among numbers and dates.
+    Where nothing tells the value the cell stays: blanking train alone, while the test keeps its
+    placeholders, cost a probe 0.17 points (0.08 to 0.26, 8 seeds) on Adult.
 
     Why: a model reads the placeholder as a value like any other, -999 as a very small one.
     Source: Qahtan et al. 2018, FAHES (disguised missing values); the word list is ours.
@@ -36,7 +38,7 @@ def placeholder_value(profile: TableProfile, gap_min: float) -> list[CellRule]:
     expected = expect(profile)
     rules = []
     for column in profile.features:
-        suggestion = suggest_or_blank(expected, column.name)
+        suggestion = suggest(expected, column.name)
         if column.is_text and column.kind != "constant":
             words = _words(column)
             rules.append(CellRule(column.name, words, "a word that stands for a missing value",
