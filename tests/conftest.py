@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("POLARS_MAX_THREADS", "2")  # before polars starts its threads
@@ -13,8 +14,19 @@ import polars as pl
 import pytest
 from PIL import Image, ImageFilter
 
+from checks.core.check import _REGISTRY
+
 ROOT = Path(__file__).parent.parent
 CLASSES = ("bar", "disc")
+
+
+@pytest.fixture(autouse=True)
+def forget_foreign_checks() -> Iterator[None]:
+    """What a test declares does not outlive it: a later run in this process would take it."""
+    yield
+    for name, known in list(_REGISTRY.items()):
+        if not known.function.__module__.startswith("checks."):
+            del _REGISTRY[name]
 
 
 @pytest.fixture(scope="session")

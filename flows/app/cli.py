@@ -23,6 +23,7 @@ app = App(
     help="Profile, check and clean a data set, then measure what the cleaning did to training.",
     version="0.1.0",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `run_command` tells of it
 )
 
 

@@ -60,7 +60,7 @@ def run_command(command: Callable[[], int], *, debug: bool = False) -> int:
     Gristmill itself, 130 and 143 stopped by Ctrl-C and SIGTERM. With `debug` errors pass.
     """
     try:
-        with _hearing_sigterm():
+        with _hearing_signals():
             return command()
     except BrokenPipeError:  # the reader of stdout has gone: `gristmill checks | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,18 +83,27 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or ["no message"])[0]
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise Stopped
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End our worker processes, else a pool would wait for what they are doing; then unwind."""
+    workers = sys.modules.get("multiprocessing")
+    for worker in workers.active_children() if workers else ():
+        worker.terminate()
+    raise Stopped if number == signal.SIGTERM else KeyboardInterrupt
 
 
 @contextmanager
-def _hearing_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into `Stopped`, so that what is open is closed and swept."""
+def _hearing_signals() -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into exceptions, so that what is open is closed and swept."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _stop)
+    heard = (signal.SIGTERM, signal.SIGINT)
+    before = {one: signal.getsignal(one) for one in heard}
+    for one, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(one, _stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from checks.core.errors import GristmillError
+from flows.app.cli import main
 from flows.app.ending import run_command
 from flows.app.launch import start_module
 from flows.app.outcome import warnings_of
@@ -61,23 +63,29 @@ def test_debug_lets_errors_pass() -> None:
         run_command(failing(MISTAKE), debug=True)
 
 
-def test_sigterm_stops_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    """SIGTERM unwinds what is open, is told in a sentence, ends with 143; its old handler stays."""
-    before = signal.getsignal(signal.SIGTERM)
-    closed = []
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_stop_in_order(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A signal ends a command's workers, unwinds it, is told in a sentence, and has its code."""
+    before = signal.getsignal(number)
+    worker = multiprocessing.get_context("spawn").Process(target=signal.pause)
 
-    def command() -> int:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            signal.pause()
-        finally:
-            closed.append(True)
-        return 0
+    def command(_source: str, _config: Path, **_settings: object) -> str:
+        worker.start()
+        os.kill(os.getpid(), number)
+        worker.join()
+        raise AssertionError
 
-    assert run_command(command) == 143
-    assert closed == [True]
-    assert "Stopped." in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is before
+    monkeypatch.setattr("flows.app.init_config.write_config", command)
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "photos"])
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith("Stopped.")
+    worker.join()
+    assert worker.exitcode == -signal.SIGTERM
+    assert signal.getsignal(number) is before
 
 
 def test_mistakes_are_logged_shortly() -> None:
