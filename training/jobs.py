@@ -11,7 +11,9 @@ import hashlib
 import io
 import json
 import multiprocessing
+import os
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -187,12 +189,11 @@ def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> It
         pool = ProcessPoolExecutor(
             min(place.workers, len(jobs)),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=torch.set_num_threads,
-            initargs=(1,),
+            initializer=_begin_worker,
         )
         with pool:
-            waiting = {pool.submit(_work, shared, job, cache): job for job in jobs}
             try:
+                waiting = {pool.submit(_work, shared, job, cache): job for job in jobs}
                 for future in as_completed(waiting):
                     future.result()
                     yield waiting[future]
@@ -215,6 +216,19 @@ def one_thread(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _begin_worker() -> None:
+    """Compute on one thread, and end when the parent does: kill -9 leaves it no time to tell."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 import polars as pl
+import psutil
 import pytest
 
 from flows.app.config import load_config
@@ -26,7 +27,7 @@ Clean = Callable[[Path, Path], Outcome]
 
 
 def kill_when(reached: Callable[[], bool], *tokens: str) -> None:
-    """Start `gristmill` and kill it with -9 as soon as `reached` says so."""
+    """Start `gristmill` and kill it with -9 as soon as `reached` says so: its workers end too."""
     command = [sys.executable, "-m", "flows.app.cli", *tokens]
     child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     limit = monotonic() + LIMIT_S
@@ -37,8 +38,11 @@ def kill_when(reached: Callable[[], bool], *tokens: str) -> None:
         except subprocess.TimeoutExpired:
             continue
         raise AssertionError("the run ended by itself")
+    workers = psutil.Process(child.pid).children(recursive=True)
     child.send_signal(signal.SIGKILL)
     child.wait()
+    _, left = psutil.wait_procs(workers, timeout=LIMIT_S)
+    assert left == []
 
 
 def current(run: Path) -> str:
