@@ -43,7 +43,7 @@ def result_of(name: str, file: str) -> dict[str, Any]:
     What was run before, on the same data and settings, is not run again.
     """
     out = RUNS / name
-    _run(_config(name), out)
+    _run(_config(name), out, "--no-prefect")
     return dict(json.loads((out / file).read_text()))
 
 
@@ -55,9 +55,18 @@ def _config(name: str) -> Path:
     return made if made.exists() else REAL[name](folder)
 
 
-def _run(config: Path, out: Path) -> None:
+def _run(config: Path, out: Path, *options: str) -> None:
     gristmill = Path(sys.executable).parent / "gristmill"
-    command = [str(gristmill), "run", str(config), "--out", str(out), "--fail-on", "never"]
+    command = [
+        str(gristmill),
+        "run",
+        str(config),
+        "--out",
+        str(out),
+        "--fail-on",
+        "never",
+        *options,
+    ]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
