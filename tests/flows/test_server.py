@@ -23,7 +23,7 @@ import pytest
 from flows.app.outcome import Outcome
 from flows.app.store import RunFolder
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600), pytest.mark.xdist_group("server")]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 240.0
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "None", socket.gethostname()}
