@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import State, flow
 
+from flows.app.intake import one_look
 from flows.app.lock import alone
 from flows.app.targets import open_target
 from flows.app.tasks import ONE_AT_A_TIME, gate_state, profile_in_bundles, run_station
@@ -23,7 +24,7 @@ def clean_dataset(config: str | Path = "gristmill.toml", out: Path | None = None
         written either way; a failed gate leaves CURRENT where it was.
     """
     settings, run = open_target(config, out)
-    with alone(run.path):
+    with alone(run.path), one_look():
         profile_in_bundles(settings, run)
         run_station("check", settings, str(run.path))
         facts = run_station("clean", settings, str(run.path))

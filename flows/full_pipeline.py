@@ -6,6 +6,7 @@ from typing import Any
 from prefect import State, flow
 
 from flows.app.ending import error_of
+from flows.app.intake import one_look
 from flows.app.lock import alone
 from flows.app.stations import require_classes
 from flows.app.targets import open_target
@@ -28,7 +29,8 @@ def full_pipeline(config: str | Path = "gristmill.toml", out: Path | None = None
         trained, and the report tells why.
     """
     settings, run = open_target(config, out)
-    with alone(run.path):  # the parts read its config.json: an edit on the way changes nothing
+    # the parts read the run's config.json: an edit on the way changes nothing
+    with alone(run.path), one_look():
         profile_dataset(run.path)
         require_classes(settings, run)
         cleaned: State[Any] = clean_dataset(run.path, return_state=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.app.intake import one_look
 from flows.app.lock import alone
 from flows.app.targets import open_target
 from flows.app.tasks import ONE_AT_A_TIME, profile_in_bundles
@@ -22,7 +23,7 @@ def profile_dataset(config: str | Path = "gristmill.toml", out: Path | None = No
         Small facts: samples, splits, whether anything had changed.
     """
     settings, run = open_target(config, out)
-    with alone(run.path):
+    with alone(run.path), one_look():
         return profile_in_bundles(settings, run)
 
 

@@ -153,6 +153,9 @@ def row_check(
 ) -> Callable[[Callable[..., pl.Expr]], Check]:
     """Declare a row check: `(**params) -> pl.Expr` over the metric columns in `needs`.
 
+    A name that ends in "?" is optional: a null column where it is not there, and not told in the
+    evidence unless the rule as configured reads it (`label?`, which the runner joins, for rules
+    within a class).
     `facts`: dimension, severity, action, examples, relative (its threshold depends on the set);
     every other keyword is a parameter with its default. The first of `needs` is the value that a
     finding reports, the first numeric parameter its threshold.

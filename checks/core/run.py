@@ -49,12 +49,13 @@ def run_row_checks(metrics: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFra
     ['frame_count 9']
     """
     rows = [check for check in checks if check.kind == "row"]
+    metrics = _add_optional(metrics, rows)
     known = metrics.collect_schema()
     for check in rows:
         _require(check, known.names(), "metric")
     read = pl.col("error_kind").is_null() if "error_kind" in known else pl.lit(value=True)
     flags = [_flag(check, read).alias(check.id) for check in rows]
-    used = sorted({name for check in rows for name in check.needs} - {"sample_id"})
+    used = sorted({name for check in rows for name in _names(check)} - {"sample_id"})
     frame = metrics.select("sample_id", *(pl.col(name).alias(f"_{name}") for name in used), *flags)
     judged = frame.collect()
     parts = [_find(judged, check) for check in rows]
@@ -98,8 +99,22 @@ def _names(check: Check) -> set[str]:
     return {need.rstrip("?") for need in check.needs}
 
 
+def _add_optional(metrics: pl.LazyFrame, rows: Sequence[Check]) -> pl.LazyFrame:
+    """Add a null column for each optional metric that is not there."""
+    known = metrics.collect_schema().names()
+    optional = {need.rstrip("?") for c in rows for need in c.needs if need.endswith("?")}
+    absent = sorted(optional - set(known))
+    return metrics.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+
+
+def _told(check: Check) -> list[str]:
+    """The metrics that a finding tells: what the rule as configured reads, the first need first."""
+    roots = set(check().meta.root_names()) if any(n.endswith("?") for n in check.needs) else set()
+    return [need.rstrip("?") for need in check.needs if need[-1] != "?" or need[:-1] in roots]
+
+
 def _require(check: Check, known: Sequence[str], what: str) -> None:
-    for name in check.needs:
+    for name in (need for need in check.needs if not need.endswith("?")):
         if name not in known:
             advice = f"Disable {check.id!r} or measure it."
             raise CheckError(f"checks.{check.id}", f"there is no such {what}", got=name,
@@ -124,7 +139,7 @@ def _find(judged: pl.DataFrame, check: Check) -> pl.DataFrame:
         value=first.cast(pl.Float64).fill_nan(None) if numeric else pl.lit(None, pl.Float64),
         threshold=pl.lit(_threshold(check), pl.Float64),
         evidence=pl.concat_str(
-            [_phrase(name, flagged.schema[f"_{name}"]) for name in check.needs],
+            [_phrase(name, flagged.schema[f"_{name}"]) for name in _told(check)],
             separator="; ", ignore_nulls=True,
         ),
     )  # fmt: skip

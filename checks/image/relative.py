@@ -47,6 +47,21 @@ def double_z(value: pl.Expr, scale_min: float) -> pl.Expr:
     return gap.abs() / pl.max_horizontal(sigma, pl.lit(scale_min))
 
 
+def within_class(rule: pl.Expr, class_count: int) -> pl.Expr:
+    """Return `rule` judged among the samples of the same `label` in place of the whole set.
+
+    A sample without a label, or of a class below `class_count`, is judged among all: a median of
+    a few says nothing.
+
+    >>> table = pl.DataFrame({"label": ["night"] * 3 + ["day"] * 3, "x": [1, 1, 2, 8, 8, 9]})
+    >>> table.select(within_class(pl.col("x") > pl.col("x").median(), 3))["x"].to_list()
+    [False, False, True, False, False, True]
+    """
+    label = pl.col("label")
+    apart = label.is_not_null() & (pl.len().over(label) >= class_count)
+    return pl.when(apart).then(rule.over(label)).otherwise(rule)
+
+
 def share_of_value(name: str) -> pl.Expr:
     """Return the share of the measured samples that have the same value, 0..1.
 

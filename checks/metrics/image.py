@@ -1,27 +1,35 @@
 """The image profile: every file decoded once, in worker processes, in pieces that are kept.
 
-A piece is a Parquet file in the cache with the metrics of one bundle. What a killed run has
-finished is not done again; of a folder that grew, only the new files are.
+What a killed run has finished is not done again; of a folder that grew, only the new files are; of
+files that bear another time but the same bytes, only the bytes are read. In memory at once are the
+whole table of metrics (twice while new rows are sorted in), the listing and
+the rows of the bundles that are being measured.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from checks.core.errors import GristmillError
+from checks.metrics.image_cache import (
+    PASSING,
+    PIECE_SCHEMA,
+    gather_pieces,
+    keys_of,
+    pick_known,
+    read_pieces,
+    write_piece,
+)
+from checks.metrics.image_history import History, follow, read_history, remember
 from checks.metrics.image_schema import (
     ERROR_KINDS,
     IMAGE_METRICS,
     METRICS_VERSION,
-    PASSING_KINDS,
     PROFILE_SCHEMA,
     Limits,
     Metrics,
@@ -39,10 +47,6 @@ __all__ = [
 
 BUNDLE_SIZE = 2_048
 _JOB_SIZE = 64
-_KEY = ("uri", "row", "entry_byte_size", "entry_mtime_ns")
-_PIECE_SCHEMA = pl.Schema({
-    **PROFILE_SCHEMA, "entry_byte_size": pl.Int64(), "entry_mtime_ns": pl.Int64()
-})  # fmt: skip
 _WORKER = "checks.metrics.image_worker"
 Progress = Callable[[int, int], None]
 
@@ -70,31 +74,44 @@ def profile_images(
         progress: called with the counts of entries done and of all, cached ones included.
         bundle_size: entries in a piece.
 
-    A file that cannot be measured has `error_kind` set and nulls; it never raises.
+    A file that cannot be measured has `error_kind` set and nulls; it never raises. With a cache,
+    `changed_in_place` tells whose bytes changed though size and time did not (image_history), and
+    the cache then knows these entries and no others.
     """
     limits = limits or Limits()
-    known = _read_pieces(entries, cache, limits)
+    history = read_history(cache)
+    known = _recognise(source, entries, cache, limits, history)
     bundles = _bundle(_missing(entries, known), limits, bundle_size)
     done = entries.height - sum(bundle.entries.height for bundle in bundles)
     pieces = [known]
-    for piece in _profile(source, bundles, workers, limits, _counter(progress, done, entries)):
+    for bundle, piece in _profile(
+        source, bundles, workers, limits, _counter(progress, done, entries)
+    ):
         if cache is not None:
-            _write_piece(piece[1], cache, piece[0].key, limits)
-        pieces.append(piece[1])
-    return _assemble(entries, pieces)
+            write_piece(piece, cache, bundle.key, limits)
+        pieces.append(piece)
+    whole = _assemble(entries, pieces)
+    seen = follow(whole, history)
+    if cache is not None:
+        replaced = gather_pieces(whole, cache, limits)
+        remember(entries, seen, history, cache)
+        for path in replaced:
+            path.unlink(missing_ok=True)
+    return _finish(whole, seen)
 
 
 def plan_bundles(
     entries: pl.DataFrame, cache: Path | None, bundle_size: int = BUNDLE_SIZE,
-    limits: Limits | None = None,
+    limits: Limits | None = None, source: ImageSource | None = None,
 ) -> list[Bundle]:  # fmt: skip
     """Return the bundles that are still to be measured; none if the cache knows every entry.
 
     An entry is known by (uri, row, byte_size, mtime_ns) under the same METRICS_VERSION and
-    limits. Files that could not be read, or whose worker died, are planned again.
+    limits; with a `source` also if only its time is another, and its bytes are read and are the
+    same. Files that could not be read, or whose worker died, are planned again.
     """
     limits = limits or Limits()
-    known = _read_pieces(entries, cache, limits)
+    known = _recognise(source, entries, cache, limits, read_history(cache))
     return _bundle(_missing(entries, known), limits, bundle_size)
 
 
@@ -106,7 +123,7 @@ def profile_bundle(
     limits = limits or Limits()
     count = _counter(progress, 0, bundle.entries)
     ((_, piece),) = _profile(source, [bundle], workers, limits, count)
-    return _write_piece(piece, cache, bundle.key, limits)
+    return write_piece(piece, cache, bundle.key, limits)
 
 
 def collect_profile(
@@ -117,7 +134,9 @@ def collect_profile(
     Raises:
         GristmillError: an entry is in no piece: a bundle of the plan was not measured.
     """
-    return _assemble(entries, [_read_pieces(entries, cache, limits or Limits())])
+    history = read_history(cache)
+    whole = _assemble(entries, [_recognise(None, entries, cache, limits or Limits(), history)])
+    return _finish(whole, follow(whole, history))
 
 
 def _counter(progress: Progress | None, done: int, entries: pl.DataFrame) -> Callable[[], None]:
@@ -199,63 +218,72 @@ def _lost_row(source: ImageSource, item: tuple[str, int], lost: Lost) -> Metrics
 def _frame(entries: pl.DataFrame, rows: Iterable[Metrics]) -> pl.DataFrame:
     schema = {name: kind for name, kind in PROFILE_SCHEMA.items() if name not in ("uri", "row")}
     measured = pl.DataFrame(list(rows), schema=schema, orient="row")
-    keys = entries.select("uri", "row", entry_byte_size="byte_size", entry_mtime_ns="mtime_ns")
-    return pl.concat([keys, measured], how="horizontal").select(list(_PIECE_SCHEMA))
+    return pl.concat([keys_of(entries), measured], how="horizontal").select(list(PIECE_SCHEMA))
 
 
-def _prefix(limits: Limits) -> str:
-    return f"v{METRICS_VERSION}-{hashlib.sha256(repr(limits).encode()).hexdigest()[:8]}-"
+def _recognise(
+    source: ImageSource | None, entries: pl.DataFrame, cache: Path | None, limits: Limits,
+    history: History,
+) -> pl.DataFrame:  # fmt: skip
+    """Return what the cache knows of these entries, those with only another time among them."""
+    stored = read_pieces(cache, limits)
+    known = pick_known(stored, entries, history.known)
+    if source is None or cache is None or stored.is_empty():
+        return known
+    touched = _adopt_touched(source, _missing(entries, known), stored)
+    if touched.is_empty():
+        return known
+    key = fingerprint_entries(touched.select("uri", "row", byte_size="entry_byte_size",
+                                             mtime_ns="entry_mtime_ns"), ["touched"])  # fmt: skip
+    write_piece(touched, cache, key[:32], limits)
+    again = known.join(touched, on=["uri", "row"], how="anti")
+    return pl.concat([again, touched]).sort("uri", "row")
 
 
-def _read_pieces(entries: pl.DataFrame, cache: Path | None, limits: Limits) -> pl.DataFrame:
-    """Return what the cache knows of these entries: one row each, the best where two are known."""
-    pieces = [_PIECE_SCHEMA.to_frame()]
-    if cache is not None and cache.is_dir():
-        for path in sorted(cache.glob(f"{_prefix(limits)}*.parquet")):
-            try:
-                piece = pl.read_parquet(path, glob=False)
-            except (OSError, pl.exceptions.PolarsError):
-                continue  # a damaged piece is as good as none
-            if piece.schema == _PIECE_SCHEMA:
-                pieces.append(piece)
-    wanted = _keys(entries)
-    found = pl.concat(pieces).join(wanted, on=_KEY, how="semi", nulls_equal=True)
-    passing = pl.col("error_kind").is_in(PASSING_KINDS).fill_null(value=False)
-    ranked = found.with_columns(passing=passing).sort("uri", "row", "passing", maintain_order=True)
-    return ranked.unique(["uri", "row"], keep="first", maintain_order=True).drop("passing")
-
-
-def _keys(entries: pl.DataFrame) -> pl.DataFrame:
-    return entries.select("uri", "row", entry_byte_size="byte_size", entry_mtime_ns="mtime_ns")
+def _adopt_touched(
+    source: ImageSource, missing: pl.DataFrame, stored: pl.DataFrame
+) -> pl.DataFrame:
+    """Return stored rows for entries whose bytes, read again, are those of another time."""
+    usable = stored.filter(~PASSING & pl.col("xxh3_128").is_not_null())
+    alike = missing.join(
+        usable.select("uri", "row", byte_size="entry_byte_size"),
+        on=["uri", "row", "byte_size"], how="semi", nulls_equal=True,
+    ).sort("uri", "row")  # fmt: skip
+    found = [None if isinstance(one, OSError) else one for one in source.digests(alike)]
+    names = [PurePosixPath(name or "").suffix[1:].lower() for name in source.file_names(alike)]
+    told = keys_of(alike).with_columns(
+        xxh3_128=pl.Series(found, dtype=pl.String),
+        extension=pl.Series([name or None for name in names], dtype=pl.String),
+    )
+    latest = usable.drop("entry_byte_size", "entry_mtime_ns").unique(
+        ["uri", "row", "xxh3_128"], keep="last", maintain_order=True
+    )
+    same = ["uri", "row", "xxh3_128", "extension"]
+    return told.join(latest, on=same, nulls_equal=True).select(list(PIECE_SCHEMA))
 
 
 def _missing(entries: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    settled = known.filter(~pl.col("error_kind").is_in(PASSING_KINDS).fill_null(value=False))
+    settled = known.filter(~PASSING)
     return entries.sort("uri", "row").join(settled, on=["uri", "row"], how="anti")
 
 
 def _assemble(entries: pl.DataFrame, pieces: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return one row for each entry, the piece that came last first."""
-    whole = pl.concat(list(reversed(pieces)))
-    whole = whole.unique(["uri", "row"], keep="first", maintain_order=True).sort("uri", "row")
+    """Return one row for each entry, what was measured now before what was known: PIECE_SCHEMA."""
+    known, *fresh = pieces
+    whole = known
+    if fresh:
+        new = pl.concat(fresh)
+        rest = known.join(new, on=["uri", "row"], how="anti", maintain_order="left")
+        whole = pl.concat([rest, new]).sort("uri", "row")
     if whole.height != entries.height:
         raise GristmillError(
             "image profile", "entries without metrics", got=entries.height - whole.height,
             advice="Run the bundles of plan_bundles first.",
         )  # fmt: skip
-    return whole.select(list(PROFILE_SCHEMA))
+    return whole
 
 
-def _write_piece(piece: pl.DataFrame, cache: Path, key: str, limits: Limits) -> Path:
-    """Write a piece so that it is there as a whole or not at all."""
-    cache.mkdir(parents=True, exist_ok=True)
-    path = cache / f"{_prefix(limits)}{key}.parquet"
-    draft = cache / f".{uuid.uuid4().hex}.tmp"
-    try:
-        piece.write_parquet(draft)
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
+def _finish(whole: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """Return PROFILE_SCHEMA: `changed_in_place` as the history, carried on in `seen`, tells it."""
+    marked = whole.with_columns(changed_in_place=seen["original"].is_not_null())
+    return marked.select(list(PROFILE_SCHEMA))

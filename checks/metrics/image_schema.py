@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-METRICS_VERSION = 1  # raise it whenever a metric's value may change: cached pieces are then redone
+METRICS_VERSION = 2  # raise it whenever a metric's value may change: cached pieces are then redone
 ERROR_KINDS = (
     "empty", "not_an_image", "undecodable", "truncated", "too_many_pixels", "unsupported_mode",
     "timeout", "worker_died", "unreadable_file",
@@ -18,6 +18,10 @@ _STRING, _INT, _FLOAT, _BOOL, _HASH = (
     pl.String(), pl.Int64(), pl.Float64(), pl.Boolean(), pl.UInt64()
 )  # fmt: skip
 _LUMA = ("luma_mean", "luma_std", "luma_p01", "luma_p05", "luma_p50", "luma_p95", "luma_p99")
+_SHARPNESS = (
+    "sharpness_p90", "sharpness", "detail_ratio", "weakest_detail_ratio", "strongest_detail_ratio",
+    "noise_sigma", "blockiness",
+)  # fmt: skip
 IMAGE_METRICS = pl.Schema({
     **dict.fromkeys(("error_kind", "error", "decode_warning", "format", "extension"), _STRING),
     "extension_matches": _BOOL, "mode": _STRING,
@@ -27,13 +31,13 @@ IMAGE_METRICS = pl.Schema({
     **dict.fromkeys(_LUMA, _FLOAT),
     **dict.fromkeys(("clip_low_frac", "clip_high_frac", "midtone_frac", "border_frac"), _FLOAT),
     "entropy_bits": _FLOAT, "colourfulness": _FLOAT, "is_grey": _BOOL,
-    **dict.fromkeys(("sharpness_p90", "sharpness", "ac_std"), _FLOAT), "phash64": _HASH,
+    **dict.fromkeys((*_SHARPNESS, "ac_std"), _FLOAT), "phash64": _HASH,
     **dict.fromkeys((f"phash256_{word}" for word in range(4)), _HASH), "phash64_d4": _HASH,
     "pixel_digest": _STRING,
 })  # fmt: skip
 PROFILE_SCHEMA = pl.Schema({
     "uri": pl.String(), "row": pl.Int64(), "byte_size": pl.Int64(), "xxh3_128": pl.String(),
-    **IMAGE_METRICS,
+    **IMAGE_METRICS, "changed_in_place": _BOOL,  # by the cache's history, not by the bytes
 })  # fmt: skip
 Metrics = dict[str, Any]  # one row of PROFILE_SCHEMA without uri and row
 
@@ -48,4 +52,4 @@ class Limits:
 
     max_pixels: int = 100_000_000
     max_seconds: float = 20.0
-    max_memory_mb: int = 2_048
+    max_memory_mb: int = 700

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from PIL import Image
 
-from checks.metrics.image_measure import failed_row, measure_image
+from checks.metrics.image_measure import measure_image, measure_images
 from checks.metrics.image_schema import Limits, Metrics
 from checks.metrics.workers import Handler, Item, serve
 
@@ -22,12 +22,8 @@ def measure_items(source: ImageSource, items: list[Item], limits: Limits) -> Ite
     entries = pl.DataFrame(items, schema={"uri": pl.String, "row": pl.Int64}, orient="row")
     names = source.file_names(entries)
     contents = source.read_bytes(entries)
-    for (uri, row), name, content in zip(items, names, contents, strict=True):
-        if isinstance(content, OSError):
-            told = f"{type(content).__name__}: {content}"
-            yield failed_row("unreadable_file", told, None, name, f"{uri}#{row}")
-        else:
-            yield measure_image(content, name, limits)
+    addresses = (f"{uri}#{row}" for uri, row in items)
+    yield from measure_images(zip(contents, names, addresses, strict=True), limits)
 
 
 def prepare(source: ImageSource, limits: Limits) -> Handler:

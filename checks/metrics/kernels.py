@@ -1,7 +1,9 @@
 """Compiled loops over pixels. Everything is summed in integers, so results are equal bit by bit.
 
 Importing this module costs about a second (numba); only the worker processes do.
-Shapes: H x W pixels, 3 channels RGB. Grey levels and brightness are 0..255.
+Shapes: N pictures of H x W pixels. A colour pixel is one 32-bit word, R in its lowest byte, then G
+and B; the highest byte is not looked at. Words instead of three bytes let the compiler work on
+eight pixels at once. Grey levels and brightness are 0..255.
 """
 
 from __future__ import annotations
@@ -13,15 +15,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-CELLS = 64  # side of the area resample under the hashes
-BLOCK = 16  # side of the block of low frequencies that is kept
-_ANGLES = np.outer(np.arange(BLOCK), 2 * np.arange(CELLS // 2) + 1) * (np.pi / (2 * CELLS))
-_HALF = np.rint(np.cos(_ANGLES) * 4096).astype(np.int64)
-# Mirrored by construction: flipping an image changes signs of coefficients and nothing else.
-COSINES: NDArray[np.int64] = np.concatenate(
-    [_HALF, _HALF[:, ::-1] * np.where(np.arange(BLOCK) % 2, -1, 1)[:, None]], axis=1
-)
+Grey = NDArray[np.uint8]
+Packed = NDArray[np.uint32]
+Counts = NDArray[np.int64]
+
+SCANNED = 265  # numbers of a picture: 256 levels, 5 sums of colour, 4 borders
 _GREY_SPREAD = 12  # R, G and B this close together are grey; JPEG's chroma noise stays below
+_CHUNK = 4096  # pixels whose sums of squared colour differences stay within 31 bits
+_LANES = 4  # histograms side by side: equal neighbours do not wait for each other
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
@@ -30,89 +31,121 @@ def _compiled(function: _Function) -> _Function:
 
 
 @_compiled
-def to_grey(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return ITU-R 601 luma, rounded as Pillow's `convert("L")` rounds."""
-    height, width, _ = rgb_HW3.shape
-    out = np.empty((height, width), np.uint8)
-    for y in range(height):
-        line = rgb_HW3[y]
-        for x in range(width):  # whole numbers below 2^24: exact in float32, four times as wide
-            luma = np.float32(19595) * np.float32(line[x, 0])
-            luma += np.float32(38470) * np.float32(line[x, 1])
-            luma += np.float32(7471) * np.float32(line[x, 2])
-            out[y, x] = np.uint8((luma + np.float32(0x8000)) * np.float32(1 / 65536))
-    return out
+def _write_grey(line: Packed, out: Grey) -> None:
+    """Write ITU-R 601 luma of one row, rounded as Pillow's `convert("L")` rounds."""
+    for x in range(line.size):
+        word = line[x]
+        luma = np.uint32(19595) * (word & np.uint32(255))
+        luma += np.uint32(38470) * ((word >> np.uint32(8)) & np.uint32(255))
+        luma += np.uint32(7471) * ((word >> np.uint32(16)) & np.uint32(255))
+        out[x] = np.uint8((luma + np.uint32(0x8000)) >> np.uint32(16))
 
 
 @_compiled
-def grey_histogram(grey_HW: NDArray[np.uint8], step: int) -> NDArray[np.int64]:
+def grey_histogram(grey_HW: Grey, step: int) -> Counts:
     """Return the (256,) counts of grey levels at every `step`-th pixel of every `step`-th row."""
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros((_LANES, 256), np.int64)
+    width = grey_HW.shape[1]
     for y in range(0, grey_HW.shape[0], step):
-        for x in range(0, grey_HW.shape[1], step):
-            counts[grey_HW[y, x]] += 1
-    return counts
+        line = grey_HW[y]
+        for x in range(0, width - (_LANES - 1) * step, _LANES * step):
+            for lane in range(_LANES):
+                counts[lane, line[x + lane * step]] += 1
+        sampled = (width + step - 1) // step
+        for x in range(sampled // _LANES * _LANES, sampled):
+            counts[0, line[x * step]] += 1
+    total: Counts = counts.sum(axis=0)
+    return total
 
 
 @_compiled
-def colour_sums(
-    rgb_HW3: NDArray[np.uint8], step: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the (256,) histogram of brightness and the (5,) sums of opponent colours.
+def _take_samples(line: Packed, step: int, out: NDArray[np.int32]) -> None:
+    """Write every `step`-th pixel's R, G and B to the rows of `out`, (3, W // step)."""
+    red, green, blue = out[0], out[1], out[2]
+    if step == 1:
+        for x in range(red.size):
+            word = line[x]
+            red[x] = word & np.uint32(255)
+            green[x] = (word >> np.uint32(8)) & np.uint32(255)
+            blue[x] = (word >> np.uint32(16)) & np.uint32(255)
+        return
+    for x in range(red.size):
+        word = line[x * 2]
+        red[x] = word & np.uint32(255)
+        green[x] = (word >> np.uint32(8)) & np.uint32(255)
+        blue[x] = (word >> np.uint32(16)) & np.uint32(255)
+
+
+@_compiled
+def _count_brightness(samples: NDArray[np.int32], level: Grey, counts: Counts) -> None:
+    """Add the brightness of each sample to the histograms `counts`, (4, 256).
+
+    Short floats carry it eight at a time; each of their steps is rounded as IEEE 754 says, so it
+    is the same everywhere, and differs from the exact rounding in no level but at its very edge.
+    """
+    red, green, blue = samples[0], samples[1], samples[2]
+    for x in range(red.size):
+        power = np.int32(241 * red[x] * red[x] + 691 * green[x] * green[x] + 68 * blue[x] * blue[x])
+        root = np.sqrt(np.float32(power) * np.float32(0.001))
+        level[x] = np.uint8(np.int32(root + np.float32(0.5)))
+    whole = red.size // _LANES * _LANES
+    for x in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            counts[lane, level[x + lane]] += 1
+    for x in range(whole, red.size):
+        counts[0, level[x]] += 1
+
+
+@_compiled
+def _add_colours(
+    red: NDArray[np.int32], green: NDArray[np.int32], blue: NDArray[np.int32], sums: Counts
+) -> None:
+    """Add the opponent colours of at most 4,096 samples to `sums`, (5,)."""
+    rg, rg2, yb, yb2, coloured = np.int32(0), np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+    for x in range(red.size):
+        one = np.int32(red[x] - green[x])
+        two = np.int32(red[x] + green[x] - 2 * blue[x])
+        rg = np.int32(rg + one)
+        rg2 = np.int32(rg2 + one * one)
+        yb = np.int32(yb + two)
+        yb2 = np.int32(yb2 + two * two)
+        high, low = max(red[x], green[x], blue[x]), min(red[x], green[x], blue[x])
+        coloured = np.int32(coloured + np.int32(np.int32(high - low) > np.int32(_GREY_SPREAD)))
+    sums[0] += rg
+    sums[1] += rg2
+    sums[2] += yb
+    sums[3] += yb2
+    sums[4] += coloured
+
+
+@_compiled
+def scan_picture(packed_HW: Packed, step: int, grey_HW: Grey) -> tuple[Counts, Counts]:
+    """Write luma to `grey_HW`; return the (256,) histogram of brightness and (5,) colour sums.
 
     Brightness is sqrt(.241 R2 + .691 G2 + .068 B2), rounded (Finley's HSP, cleanvision's metric).
     The sums: rg = R - G, rg2, yb = R + G - 2 B (twice Hasler's), yb2, and the count of pixels
-    whose channels lie more than 12 levels apart. Sampled at every `step`-th pixel and row.
+    whose channels lie more than 12 levels apart. Both are sampled at every `step`-th (1 or 2)
+    pixel and row; luma is ITU-R 601, rounded as Pillow's `convert("L")` rounds.
     """
-    height, width, _ = rgb_HW3.shape
-    counts = np.zeros(256, np.int64)
+    height, width = packed_HW.shape
+    counts = np.zeros((_LANES, 256), np.int64)
     sums = np.zeros(5, np.int64)
-    for y in range(0, height, step):
-        line = rgb_HW3[y]
-        for x in range(0, width, step):
-            red, green, blue = np.int32(line[x, 0]), np.int32(line[x, 1]), np.int32(line[x, 2])
-            power = 241 * red * red + 691 * green * green + 68 * blue * blue
-            counts[np.int64(np.sqrt(power / 1000.0) + 0.5)] += 1
-            rg, yb = red - green, red + green - 2 * blue
-            sums[0] += rg
-            sums[1] += rg * rg
-            sums[2] += yb
-            sums[3] += yb * yb
-            sums[4] += max(red, green, blue) - min(red, green, blue) > _GREY_SPREAD
-    return counts, sums
+    size = (width + step - 1) // step
+    samples, level = np.empty((3, size), np.int32), np.empty(size, np.uint8)
+    for y in range(height):
+        _write_grey(packed_HW[y], grey_HW[y])
+        if y % step:
+            continue
+        _take_samples(packed_HW[y], step, samples)
+        _count_brightness(samples, level, counts)
+        for start in range(0, size, _CHUNK):
+            part = slice(start, min(size, start + _CHUNK))
+            _add_colours(samples[0][part], samples[1][part], samples[2][part], sums)
+    return counts.sum(axis=0), sums
 
 
 @_compiled
-def laplacian_tiles(grey_HW: NDArray[np.uint8], grid: int) -> NDArray[np.int64]:
-    """Return count, sum and sum of squares of the Laplacian in each tile: (3, grid, grid).
-
-    The Laplacian is up + down + left + right - 4 centre, at the inner pixels only; these are cut
-    into grid x grid tiles of nearly equal size. H and W are at least 3.
-    """
-    rows, columns = grey_HW.shape[0] - 2, grey_HW.shape[1] - 2
-    out = np.zeros((3, grid, grid), np.int64)
-    line = np.empty(columns, np.int16)
-    for v in range(grid):
-        for y in range(v * rows // grid + 1, (v + 1) * rows // grid + 1):
-            above, here, below = grey_HW[y - 1], grey_HW[y], grey_HW[y + 1]
-            for x in range(columns):
-                around = np.int16(above[x + 1]) + below[x + 1] + here[x] + here[x + 2]
-                line[x] = around - 4 * np.int16(here[x + 1])
-            for u in range(grid):
-                left, right = u * columns // grid, (u + 1) * columns // grid
-                total, squares = np.int64(0), np.int64(0)
-                for x in range(left, right):
-                    value = np.int64(line[x])
-                    total += value
-                    squares += value * value
-                out[0, v, u] += right - left
-                out[1, v, u] += total
-                out[2, v, u] += squares
-    return out
-
-
-@_compiled
-def _is_flat(line: NDArray[np.uint8], level: np.int64, tolerance: int) -> bool:
+def _is_flat(line: Grey, level: np.int64, tolerance: int) -> bool:
     for value in line:  # noqa: SIM110 - numba compiles no generator expression
         if abs(np.int64(value) - level) > tolerance:
             return False
@@ -120,7 +153,7 @@ def _is_flat(line: NDArray[np.uint8], level: np.int64, tolerance: int) -> bool:
 
 
 @_compiled
-def flat_borders(grey_HW: NDArray[np.uint8], tolerance: int) -> NDArray[np.int64]:
+def flat_borders(grey_HW: Grey, tolerance: int) -> Counts:
     """Return how many rows or columns at top, bottom, left, right are one constant level: (4,).
 
     The level is that side's first corner pixel; `tolerance` grey levels to either side count.
@@ -140,64 +173,20 @@ def flat_borders(grey_HW: NDArray[np.uint8], tolerance: int) -> NDArray[np.int64
 
 
 @_compiled
-def area_cells(grey_HW: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the exact area resample to 64 x 64 cells, each as a sum over H * W parts.
+def scan_colour(packed_NHW: Packed, step: int, tolerance: int, grey_NHW: Grey, out: Counts) -> None:
+    """Write luma to `grey_NHW`, and to `out`, (N, 265), what `scan_grey` writes.
 
-    Cell / (H * W) is the mean grey level under the cell. Larger and smaller images alike.
+    Results are written, not returned: for each array that comes back numba takes 5 us.
     """
-    height, width = grey_HW.shape
-    out = np.zeros((CELLS, CELLS), np.int64)
-    line = np.zeros(width, np.int64)
-    for v in range(CELLS):
-        line[:] = 0
-        low, high = v * height, (v + 1) * height
-        for y in range(low // CELLS, (high + CELLS - 1) // CELLS):
-            weight = min(high, (y + 1) * CELLS) - max(low, y * CELLS)
-            for x in range(width):
-                line[x] += weight * np.int64(grey_HW[y, x])
-        for u in range(CELLS):
-            left, right = u * width, (u + 1) * width
-            total = np.int64(0)
-            for x in range(left // CELLS, (right + CELLS - 1) // CELLS):
-                total += (min(right, (x + 1) * CELLS) - max(left, x * CELLS)) * line[x]
-            out[v, u] = total
-    return out
+    for n in range(packed_NHW.shape[0]):
+        counts, sums = scan_picture(packed_NHW[n], step, grey_NHW[n])
+        out[n, :256], out[n, 256:261] = counts, sums
+        out[n, 261:] = flat_borders(grey_NHW[n], tolerance)
 
 
 @_compiled
-def low_frequencies(cells_SS: NDArray[np.int64], area: int) -> NDArray[np.int64]:
-    """Return the (16, 16) lowest DCT-II coefficients of the cells, unnormalised, in integers.
-
-    Scale: 256 * 4096^2 for each grey level and cosine. `area`: H * W of the image.
-    """
-    half = np.zeros((BLOCK, CELLS), np.int64)
-    scaled_SS = cells_SS * 256 // area
-    for j in range(BLOCK):
-        for v in range(CELLS):
-            factor = COSINES[j, v]
-            for u in range(CELLS):
-                half[j, u] += factor * scaled_SS[v, u]
-    out = np.zeros((BLOCK, BLOCK), np.int64)
-    for j in range(BLOCK):
-        for i in range(BLOCK):
-            total = np.int64(0)
-            for u in range(CELLS):
-                total += half[j, u] * COSINES[i, u]
-            out[j, i] = total
-    return out
-
-
-@_compiled
-def hash_words(block_JJ: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return one bit for each coefficient, 1 above the median, row by row in 64-bit words.
-
-    A square block of side 8 gives 1 word, of side 16 gives 4; the first bit is the highest.
-    """
-    flat = block_JJ.copy().reshape(-1)
-    ranked = np.sort(flat)
-    middle = ranked[flat.size // 2 - 1] + ranked[flat.size // 2]
-    out = np.zeros(flat.size // 64, np.uint64)
-    for i in range(flat.size):
-        bit = np.uint64(2 * flat[i] > middle)
-        out[i // 64] = (out[i // 64] << np.uint64(1)) | bit
-    return out
+def scan_grey(grey_NHW: Grey, step: int, tolerance: int, out: Counts) -> None:
+    """Write the histogram (256), colour sums (5, all 0) and borders (4) to `out`, (N, 265)."""
+    for n in range(grey_NHW.shape[0]):
+        out[n, :256], out[n, 256:261] = grey_histogram(grey_NHW[n], step), 0
+        out[n, 261:] = flat_borders(grey_NHW[n], tolerance)

@@ -1,8 +1,10 @@
 """Work in processes that may die: limits on time and memory, and one item lost at the most.
 
 A worker is `python -m <module>`, so no start method and no `__main__` guard matter. The parent
-sends jobs pickled (it trusts itself), a worker answers one line of JSON for each item (whatever
-hostile data does to it, it cannot make the parent run anything).
+sends jobs pickled (it trusts itself), a worker answers in lines of JSON, each with the next items'
+results (whatever hostile data does to it, it cannot make the parent run anything). A worker
+may measure several items together: when it is lost with more than one of them unanswered, those
+are done again one by one, so that it is always known which of them it was.
 """
 
 from __future__ import annotations
@@ -31,18 +33,23 @@ Handler = Callable[[list[Item]], Iterator[dict[str, Any]]]
 
 _WALL_FACTOR = 10  # a file may wait for a slow disk or a busy machine, but not for ever
 _START_S = 300.0
-_ATTEMPTS = 2
 _STARTS_MAX = 3
 _READ_BYTES = 1 << 16
+_FLUSH_S = 0.05  # results wait so long for company: one line of many costs less than many lines
+_AHEAD_BYTES = 1 << 14  # a message that any pipe holds, so that sending it never waits
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Items that one worker takes in one go; `first` is the position of the first of them."""
+    """Items that one worker takes in one go; `first` is the position of the first of them.
+
+    again: a worker was lost at this item already.
+    """
 
     index: int
     items: tuple[Item, ...]
     first: int = 0
+    again: bool = False
 
 
 class Lost(NamedTuple):
@@ -65,8 +72,9 @@ def run_jobs(
 ) -> Iterator[Answer]:
     """Yield one answer for every item of every job, in the order in which they are done.
 
-    An item whose worker dies is tried once more in a fresh one (somebody may have killed the
-    first by mistake); one that exceeds its time is not.
+    Items whose worker dies, or exceeds the time of one item, are tried once more, each alone
+    (somebody may have killed the worker by mistake, and the others are innocent); an item that
+    was alone when the time ran out is not.
 
     Args:
         module: what a worker runs; it calls `serve`.
@@ -81,19 +89,24 @@ def run_jobs(
     crew = _Crew(module, pickle.dumps((setup, limits)), limits, deque(jobs))
     try:
         while crew.busy(max(1, workers)):
-            yield from crew.listen()
+            pause = 0.0
+            for answer in crew.listen():
+                given = time.monotonic()
+                yield answer
+                pause += time.monotonic() - given
+            crew.end_overdue(pause)
     finally:
         crew.stop()
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, the job that it is at, and the bytes of a line that is not complete yet."""
+    """A process, its jobs (the one it is at, one ahead), and the bytes of an unfinished line."""
 
     process: subprocess.Popen[bytes]
     since: float
     ready: bool = False
-    job: Job | None = None
+    jobs: deque[Job] = field(default_factory=deque)
     done: int = 0
     partial: bytes = b""
     overdue: bool = False
@@ -101,26 +114,32 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Crew:
-    """The workers of one call, the jobs that wait, and how often an item has failed."""
+    """The workers of one call and the jobs that wait."""
 
     module: str
     setup: bytes
     limits: Limits
     waiting: deque[Job]
     workers: list[_Worker] = field(default_factory=list)
-    failures: dict[tuple[int, int], int] = field(default_factory=dict)
+    ears: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     failed_starts: int = 0
 
     def busy(self, wanted: int) -> bool:
         """Start and feed workers; return whether anything is left to wait for."""
-        at_work = sum(worker.job is not None for worker in self.workers)
+        at_work = sum(bool(worker.jobs) for worker in self.workers)
         missing = min(wanted, at_work + len(self.waiting)) - len(self.workers)
         for _ in range(missing):
             self.workers.append(self._start())
         for worker in self.workers:
-            if worker.ready and worker.job is None and self.waiting:
-                self._feed(worker)
-        return bool(self.waiting) or any(worker.job for worker in self.workers)
+            if worker.ready and not worker.jobs and self.waiting:
+                worker.since = time.monotonic()
+                self._feed(worker, pickle.dumps(self.waiting[0].items))
+        for worker in self.workers:
+            if len(worker.jobs) == 1 and len(self.waiting) > wanted:
+                message = pickle.dumps(self.waiting[0].items)
+                if len(message) <= _AHEAD_BYTES:
+                    self._feed(worker, message)
+        return bool(self.waiting) or any(worker.jobs for worker in self.workers)
 
     def _start(self) -> _Worker:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -128,28 +147,28 @@ class _Crew:
             env=_worker_environment(), bufsize=0,
         )  # fmt: skip
         worker = _Worker(process, time.monotonic())
+        assert process.stdout is not None
+        self.ears.register(process.stdout, selectors.EVENT_READ, worker)
         _send(process, self.setup)
         return worker
 
-    def _feed(self, worker: _Worker) -> None:
-        worker.job, worker.done = self.waiting.popleft(), 0
-        worker.since = time.monotonic()
-        _send(worker.process, pickle.dumps(worker.job.items))
+    def _feed(self, worker: _Worker, message: bytes) -> None:
+        worker.jobs.append(self.waiting.popleft())
+        _send(worker.process, message)
 
     def listen(self) -> Iterator[Answer]:
         """Wait for the workers' next words; yield what they measured and what was lost."""
-        with selectors.DefaultSelector() as ears:
-            for worker in self.workers:
-                assert worker.process.stdout is not None
-                ears.register(worker.process.stdout, selectors.EVENT_READ, worker)
-            heard = [key.data for key, _ in ears.select(timeout=1.0)]
-        for worker in heard:
-            yield from self._hear(worker)
-        wall = self.limits.max_seconds * _WALL_FACTOR
+        for key, _ in self.ears.select(timeout=1.0):
+            yield from self._hear(key.data)
+
+    def end_overdue(self, pause: float) -> None:
+        """Kill the workers that take too long; `pause` seconds were the caller's, not theirs."""
+        now, wall = time.monotonic(), self.limits.max_seconds * _WALL_FACTOR
         for worker in self.workers:
             allowed = wall if worker.ready else _START_S
-            idle = worker.ready and worker.job is None
-            if not idle and time.monotonic() - worker.since > allowed:
+            worker.since = min(now, worker.since + pause)
+            idle = worker.ready and not worker.jobs
+            if not idle and now - worker.since > allowed:
                 worker.overdue = True
                 worker.process.kill()
 
@@ -165,15 +184,21 @@ class _Crew:
             if not worker.ready:
                 worker.ready, self.failed_starts = True, 0
                 continue
-            assert worker.job is not None
-            yield Answer(worker.job.index, worker.job.first + worker.done, json.loads(line))
-            worker.done += 1
-            if worker.done == len(worker.job.items):
-                worker.job = None
+            job = worker.jobs[0]
+            names, rows = json.loads(line)
+            for values in rows:
+                position = job.first + worker.done
+                worker.done += 1
+                yield Answer(job.index, position, dict(zip(names, values, strict=True)))
+            if worker.done == len(job.items):
+                worker.jobs.popleft()
+                worker.done = 0
 
     def _bury(self, worker: _Worker) -> Iterator[Answer]:
-        """Take a dead worker out, give up on the item that it was at or queue it once more."""
+        """Take a dead worker out; queue what it had not answered, or give up on a single item."""
         self.workers.remove(worker)
+        assert worker.process.stdout is not None
+        self.ears.unregister(worker.process.stdout)
         code = worker.process.wait()
         _close(worker.process)
         if not worker.ready:
@@ -183,25 +208,23 @@ class _Crew:
                     self.module, "a worker process cannot start", got=f"exit code {code}",
                     advice="Its own message stands above.",
                 )  # fmt: skip
-        job = worker.job
-        if job is None:
+        if not worker.jobs:
             return
-        position = job.first + worker.done
+        job, *ahead = worker.jobs
+        self.waiting.extendleft(ahead)
+        first, rest = job.first + worker.done, job.items[worker.done :]
         late = worker.overdue or code == -getattr(signal, "SIGPROF", 0)
-        count = self.failures[job.index, position] = 1 + self.failures.get((job.index, position), 0)
-        skip = 0
-        if late or count >= _ATTEMPTS:
-            skip = 1
-            yield Answer(job.index, position, self._explain(late, code))
-        rest = job.items[worker.done + skip :]
-        if rest:
-            self.waiting.appendleft(Job(job.index, rest, position + skip))
+        if len(rest) == 1 and (late or job.again):
+            yield Answer(job.index, first, self._explain(late, code))
+            return
+        alone = [Job(job.index, (item,), first + i, again=True) for i, item in enumerate(rest)]
+        self.waiting.extendleft(reversed(alone))
 
     def _explain(self, late: bool, code: int) -> Lost:
         if late:
             return Lost("timeout", f"took longer than {self.limits.max_seconds:g} s")
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return Lost("worker_died", f"its worker process ended with {name}, {_ATTEMPTS} times")
+        return Lost("worker_died", f"its worker process ended with {name}, 2 times")
 
     def stop(self) -> None:
         """Kill what still runs: after an error, or when the caller wants no more answers."""
@@ -210,6 +233,7 @@ class _Crew:
             worker.process.wait()
             _close(worker.process)
         self.workers.clear()
+        self.ears.close()
 
 
 def _worker_environment() -> dict[str, str]:
@@ -221,11 +245,15 @@ def _worker_environment() -> dict[str, str]:
 
 def _send(process: subprocess.Popen[bytes], message: bytes) -> None:
     assert process.stdin is not None
-    data = struct.pack("<Q", len(message)) + message
     with suppress(BrokenPipeError):  # its end is heard as the end of its answers
-        view = memoryview(data)
-        while view:
-            view = view[process.stdin.write(view) or 0 :]
+        _write(process.stdin, struct.pack("<Q", len(message)) + message)
+
+
+def _write(stream: Any, data: bytes) -> None:
+    """Write all of `data` to an unbuffered stream, which may take it in parts."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) or 0 :]
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
@@ -256,12 +284,28 @@ def serve(prepare: Callable[[Any, Limits], Handler]) -> None:
         words.write(b"ready\n")
         while (message := _receive(sys.stdin.buffer)) is not None:
             items = pickle.loads(message)  # noqa: S301 - from our own parent
-            results = handler(list(items))
-            for _ in items:
-                _set_alarm(limits.max_seconds)
-                result = next(results)
-                _set_alarm(0)
-                words.write(json.dumps(result).encode() + b"\n")
+            _answer(words, handler(list(items)), len(items), limits.max_seconds)
+
+
+def _answer(words: Any, results: Iterator[dict[str, Any]], count: int, seconds: float) -> None:
+    """Write `count` results, several in a line when they come fast."""
+    ready: list[dict[str, Any]] = []
+    due = time.monotonic() + _FLUSH_S
+    for _ in range(count):
+        _set_alarm(seconds)
+        result = next(results)
+        if ready and (time.monotonic() >= due or result.keys() != ready[0].keys()):
+            _write(words, _encode(ready))
+            ready, due = [], time.monotonic() + _FLUSH_S
+        ready.append(result)
+    _set_alarm(0)
+    _write(words, _encode(ready))
+
+
+def _encode(results: list[dict[str, Any]]) -> bytes:
+    """Return results with equal keys as a line: the keys once, then a list of values for each."""
+    rows = [[*result.values()] for result in results]
+    return json.dumps([list(results[0]), rows]).encode() + b"\n"
 
 
 def _receive(stream: BinaryIO) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
-from checks.sets.copies import Rule, find_near, rank_samples
+from checks.sets.copies import Copies, Rule, find_copies
 
 A = "a" * 32
 
@@ -48,14 +48,12 @@ def conflicting_labels(
     Why: two labels for one picture cap the accuracy that can be reached or measured.
     Source: imgcheck 0.2.1 (cross-label duplicates); distances as in `near_duplicate`.
     """
-    ranked = rank_samples(tables)
+    copies = find_copies(tables, Rule(bits64_max, bits256_max, bits256_small, ac_std_min))
+    ranked = copies.ranked
     pictures = ranked["phash64"].is_not_null().any() or ranked["pixel_digest"].is_not_null().any()
     exact = _judge_exact(ranked.drop_nulls("label"), "error" if pictures else "warning")
-    rule = Rule(bits64_max, bits256_max, bits256_small, ac_std_min)
-    best = ranked.unique("content", keep="first", maintain_order=True)
-    pairs, facts = find_near(best, rule)
-    near = _judge_near(best, pairs).join(exact, on="sample_id", how="anti")
-    return Judged(pl.concat([exact, near]).sort("sample_id"), facts=facts)
+    near = _judge_near(copies).join(exact, on="sample_id", how="anti")
+    return Judged(pl.concat([exact, near]).sort("sample_id"), facts=copies.facts)
 
 
 def _judge_exact(labelled: pl.DataFrame, severity: str) -> pl.DataFrame:
@@ -74,16 +72,27 @@ def _judge_exact(labelled: pl.DataFrame, severity: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _judge_near(best: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+def _judge_near(copies: Copies) -> pl.DataFrame:
     """Both sides of near pairs that disagree, each with its closest contradiction."""
-    ids, labels = best["sample_id"], best["label"]
-    flipped = pairs.rename({"left": "right", "right": "left"}).select(pairs.columns)
-    both = pl.concat([pairs, flipped])
-    told = both.with_columns(
-        sample_id=ids.gather(both["left"]), other=ids.gather(both["right"]),
-        label=labels.gather(both["left"]), label_of_other=labels.gather(both["right"]),
-    ).filter(pl.col("label") != pl.col("label_of_other"))  # fmt: skip
-    closest = told.sort("sample_id", "bits256", "right").unique(
+    labelled = copies.ranked.drop_nulls("label")
+    mine = labelled.unique("content", keep="first", maintain_order=True).select(
+        "sample_id", "label", "content", "look"
+    )
+    theirs = labelled.unique(["look", "label"], keep="first", maintain_order=True).select(
+        "look", other="sample_id", label_of_other="label", content_of_other="content"
+    )
+    pairs = copies.pairs.select("bits256", look="left", near="right")
+    own = mine.select("look").unique().select(pl.lit(0, pl.Int64).alias("bits256"), "look",
+                                              near="look")  # fmt: skip
+    told = (
+        mine.join(pl.concat([own, pairs]), on="look")
+        .join(theirs, left_on="near", right_on="look")
+        .filter(
+            pl.col("label") != pl.col("label_of_other"),
+            pl.col("content") != pl.col("content_of_other"),
+        )
+    )
+    closest = told.sort("sample_id", "bits256", "other").unique(
         "sample_id", keep="first", maintain_order=True
     )
     evidence = pl.format("labelled '{}', but '{}' on the near copy {} ({} of 256 bits differ)",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
-from checks.sets.copies import Rule, find_near, rank_samples
+from checks.sets.copies import Copies, Rule, find_copies
 
 A, B = "a" * 32, "b" * 32
 
@@ -51,42 +51,42 @@ def cross_split_leak(
     Source: ciFAIR (Barz and Denzler 2020, arXiv 1902.00423): 3.3 % of CIFAR-10's test images have
     a near duplicate in train; distances as in `near_duplicate`.
     """
-    ranked = rank_samples(tables)
-    best = ranked.unique("content", keep="first", maintain_order=True)
-    rule = Rule(bits64_max, bits256_max, bits256_small, ac_std_min)
-    pairs, facts = find_near(best, rule)
-    train = ranked.filter(pl.col("split") == "train").select("sample_id", "content")
-    held = _choose_held(ranked)
-    exact = train.join(held, on="content").with_columns(
-        bits256=pl.lit(0, pl.Int64), limit=pl.lit(bits256_max, pl.Int64), how=pl.lit("the same as")
-    )
-    near = train.join(_choose_near(best, pairs, held), on="content")
+    copies = find_copies(tables, Rule(bits64_max, bits256_max, bits256_small, ac_std_min))
+    train = copies.ranked.filter(pl.col("split") == "train").select("sample_id", "content", "look")
+    exact = train.join(_choose_held(copies.ranked, "content"), on="content").select(
+        "sample_id", "suggestion", "other", bits256=pl.lit(0, pl.Int64),
+        limit=pl.lit(bits256_max, pl.Int64), how=pl.lit("the same as"),
+    )  # fmt: skip
+    near = train.join(_choose_near(copies, bits256_max), on="look")
     near = near.join(exact, on="sample_id", how="anti").select(exact.columns)
-    return Judged(_tell(pl.concat([exact, near])), facts=facts)
+    return Judged(_tell(pl.concat([exact, near])), facts=copies.facts)
 
 
-def _choose_held(ranked: pl.DataFrame) -> pl.DataFrame:
-    """For each content outside train the sample that stays: in test before validation."""
+def _choose_held(ranked: pl.DataFrame, grain: str) -> pl.DataFrame:
+    """For each content or look outside train the sample that stays: in test before validation."""
     held = ranked.filter(pl.col("split") != "train").sort(
         pl.col("split") != "test", maintain_order=True
     )
-    first = held.unique("content", keep="first", maintain_order=True)
-    return first.select("content", suggestion="sample_id", other="split")
+    first = held.unique(grain, keep="first", maintain_order=True)
+    return first.select(grain, suggestion="sample_id", other="split")
 
 
-def _choose_near(best: pl.DataFrame, pairs: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """For each content the closest near copy outside train, in test before validation."""
-    content = best["content"]
+def _choose_near(copies: Copies, bits256_max: int) -> pl.DataFrame:
+    """For each look the closest near copy outside train, in test before validation."""
     told = pl.when(pl.col("how").is_null()).then(pl.lit("nearly the same as"))
-    named = pairs.select(
+    pairs = copies.pairs.select(
         "bits256", "limit", how=told.otherwise(pl.format("{} and nearly the same as", "how")),
-        one=content.gather(pairs["left"]), two=content.gather(pairs["right"]),
+        look="right", near="left",
     )  # fmt: skip
-    swapped = named.rename({"one": "two", "two": "one"}).select(named.columns)
-    across = pl.concat([named, swapped]).join(held, left_on="two", right_on="content")
-    order = ["one", "away", "bits256", "suggestion"]
+    own = copies.ranked.select("look").unique().select(
+        bits256=pl.lit(0, pl.Int64), limit=pl.lit(bits256_max, pl.Int64),
+        how=pl.lit("nearly the same as"), look="look", near="look",
+    )  # fmt: skip
+    held = _choose_held(copies.ranked, "look").rename({"look": "near"})
+    across = pl.concat([pairs, own]).join(held, on="near")
+    order = ["look", "away", "bits256", "suggestion"]
     closest = across.with_columns(away=pl.col("other") != "test").sort(order)
-    return closest.unique("one", keep="first", maintain_order=True).rename({"one": "content"})
+    return closest.unique("look", keep="first", maintain_order=True)
 
 
 def _tell(leaks: pl.DataFrame) -> pl.DataFrame:

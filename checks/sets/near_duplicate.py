@@ -9,7 +9,7 @@ import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.similarity import star_groups
-from checks.sets.copies import Rule, find_near, rank_samples
+from checks.sets.copies import Copies, Rule, find_copies
 
 ID = "{:032x}-0"
 
@@ -62,36 +62,40 @@ def near_duplicate(
     Source: own trial, <= 6 of 64 and <= 40 of 256 bits find 98-100 % of re-encodes, resizes and
     1 % crops; for pictures below 64 px see `checks.sets.copies.Rule`.
     """
-    rule = Rule(bits64_max, bits256_max, bits256_small, ac_std_min)
-    ranked = rank_samples(tables).unique(["split", "content"], keep="first", maintain_order=True)
-    parts, facts = [], {}
-    for split in ranked["split"].unique().sort():
-        own = ranked.filter(pl.col("split") == split)
-        pairs, told = find_near(own, rule)
-        facts.update(told)
-        parts.append(_judge(own, pairs))
-    empty = pl.DataFrame(schema={"sample_id": pl.String, "value": pl.Float64,
-                                 "threshold": pl.Float64, "suggestion": pl.String,
-                                 "evidence": pl.String})  # fmt: skip
-    findings = pl.concat([empty, *parts]).sort("sample_id")
-    return Judged(findings, facts={**facts, "groups": findings["suggestion"].n_unique()})
+    copies = find_copies(tables, Rule(bits64_max, bits256_max, bits256_small, ac_std_min))
+    findings = _judge(copies)
+    return Judged(findings, facts={**copies.facts, "groups": findings["suggestion"].n_unique()})
 
 
-def _judge(ranked: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
-    both = pairs.select("left", "right").to_numpy().reshape(-1, 2)
-    keeper = star_groups(both, np.arange(ranked.height))
-    ids = ranked["sample_id"]
-    member = pl.DataFrame({"right": np.arange(ranked.height), "left": keeper}).filter(
-        pl.col("left") != pl.col("right")
+def _judge(copies: Copies) -> pl.DataFrame:
+    """Each content of a split beside the keeper of its look: its own, or that of a near one."""
+    group = ["split", "look"]
+    contents = copies.ranked.unique(["split", "content"], keep="first", maintain_order=True)
+    stars = contents.unique(group, keep="first", maintain_order=True).select(
+        *group, "sample_id"
+    ).with_row_index("star")  # fmt: skip
+    left = stars.select("split", left="look", star="star")
+    near = copies.pairs.join(left, on="left").join(
+        stars.select("split", right="look", other="star"), on=["split", "right"]
     )
-    turned = pl.when(pl.col("how").is_null()).then(pl.lit(""))
-    named = member.join(pairs, on=["left", "right"], maintain_order="left").with_columns(
-        sample_id=ids.gather(member["right"]), suggestion=ids.gather(member["left"]),
-        how=turned.otherwise(pl.format(", {}", "how")),
-    )  # fmt: skip
-    evidence = pl.format("differs from {} in {} of 256 bits{}", "suggestion", "bits256", "how")
-    return named.select(
-        "sample_id", pl.col("bits256").cast(pl.Float64).alias("value"),
+    pairs = near.filter(pl.col("star") < pl.col("other")).select(
+        pl.col("star").cast(pl.Int64), pl.col("other").cast(pl.Int64)
+    )
+    keeper = star_groups(pairs.to_numpy().reshape(-1, 2), np.arange(stars.height))
+    kept = stars.with_columns(keeper=pl.Series(keeper).cast(pl.UInt32)).with_columns(
+        suggestion=pl.col("sample_id").gather("keeper")
+    )
+    told = near.select(pl.col("other").alias("star"), pl.col("star").alias("keeper"), "bits256",
+                       "limit", "how")  # fmt: skip
+    kept = kept.join(told, on=["star", "keeper"], how="left").drop("sample_id")
+    members = contents.join(kept, on=group, nulls_equal=True).filter(
+        pl.col("sample_id") != pl.col("suggestion")
+    )
+    bits = pl.col("bits256").fill_null(0)
+    turned = pl.when(pl.col("how").is_null()).then(pl.lit("")).otherwise(pl.format(", {}", "how"))
+    evidence = pl.format("differs from {} in {} of 256 bits{}", "suggestion", bits, turned)
+    return members.select(
+        "sample_id", bits.cast(pl.Float64).alias("value"),
         pl.col("limit").cast(pl.Float64).alias("threshold"), "suggestion",
         evidence.alias("evidence"),
-    )  # fmt: skip
+    ).sort("sample_id")  # fmt: skip

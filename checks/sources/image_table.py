@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from checks.core.errors import SourceError
 from checks.sources.columns import (
@@ -88,6 +89,14 @@ class ImageTable:
         for (uri,), part in entries.group_by("uri", maintain_order=True):
             for cell in read_cells(self.root / str(uri), self.image, part["row"].to_list()):
                 yield self._content(cell, str(uri))
+
+    def digests(self, entries: pl.DataFrame) -> Iterator[str | OSError]:
+        """Yield the xxh3_128 of each entry's content, in order, or the error that hid it."""
+        for content in self.read_bytes(entries):
+            if isinstance(content, OSError):
+                yield content
+            else:
+                yield xxhash.xxh3_128_hexdigest(content)
 
     def _content(self, cell: Any, uri: str) -> bytes | OSError:
         if isinstance(cell, dict):

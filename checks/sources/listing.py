@@ -7,16 +7,20 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+import xxhash
 
 ENTRY_SCHEMA = pl.Schema({
     "uri": pl.String(), "row": pl.Int64(), "label": pl.String(), "split": pl.String(),
     "byte_size": pl.Int64(), "mtime_ns": pl.Int64(),
 })  # fmt: skip
 PROBLEM_SCHEMA = pl.Schema({"uri": pl.String(), "row": pl.Int64(), "problem": pl.String()})
+_BLOCK_BYTES = 1 << 20
 IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", "lost+found"})
 
 
@@ -62,38 +66,54 @@ def list_files(root: Path, exclude: Sequence[str] = ()) -> Listing:
     unreadable folders and names that are no UTF-8 are left out and told in the problems.
     """
     real_root = os.path.realpath(root)
-    found: list[FileFact | Problem] = list(_walk(real_root, "", tuple(exclude)))
-    files = sorted(item for item in found if isinstance(item, FileFact))
-    problems = [item for item in found if isinstance(item, Problem)]
+    files: list[FileFact] = []
+    problems: list[Problem] = []
+    folders = [""]
+    while folders:
+        folders += _look_into(real_root, folders.pop(), tuple(exclude), files, problems)
+    files.sort(key=itemgetter(0))
     problems += _case_collisions(files)
     return Listing(tuple(files), tuple(sorted(problems, key=lambda item: item.uri)))
 
 
-def _walk(root: str, folder: str, exclude: tuple[str, ...]) -> Iterator[FileFact | Problem]:
+def _look_into(
+    root: str, folder: str, exclude: tuple[str, ...], files: list[FileFact],
+    problems: list[Problem],
+) -> list[str]:  # fmt: skip
+    """Add the files and problems of one folder; return the folders in it."""
     try:
         with os.scandir(os.path.join(root, folder)) as found:  # noqa: PTH118 - per-file speed
             items = list(found)
     except OSError as error:
-        yield Problem(folder, None, f"folder cannot be read ({error.strerror}): left out")
-        return
+        told = f"folder cannot be read ({error.strerror}): left out"
+        problems.append(Problem(folder, None, told))
+        return []
+    inside = []
+    prefix = f"{folder}/" if folder else ""
     for item in items:
-        if item.name.startswith(".") or item.name.lower() in IGNORED_NAMES:
+        name = item.name
+        uri = prefix + name
+        if name[0] == "." or name.lower() in IGNORED_NAMES:
             continue
-        uri = f"{folder}/{item.name}" if folder else item.name
-        if any(fnmatchcase(uri, pattern) for pattern in exclude):
+        if exclude and any(fnmatchcase(uri, pattern) for pattern in exclude):
             continue
-        if not _is_text(uri):
+        if not _is_text(name):
             shown = uri.encode("utf-8", "backslashreplace").decode()
-            yield Problem(shown, None, "name is not UTF-8: left out; rename it")
+            problems.append(Problem(shown, None, "name is not UTF-8: left out; rename it"))
         elif item.is_dir(follow_symlinks=False):
-            yield from _walk(root, uri, exclude)
+            inside.append(uri)
         else:
-            yield _examine(root, uri, item)
+            seen = _examine(root, uri, item)
+            (files if type(seen) is FileFact else problems).append(seen)  # type: ignore[arg-type]
+    return inside
 
 
 def _examine(root: str, uri: str, item: os.DirEntry[str]) -> FileFact | Problem:
     """Return the facts of one file or link, or why it is left out."""
     try:
+        if item.is_file(follow_symlinks=False):
+            fact = item.stat(follow_symlinks=False)
+            return FileFact(uri, fact.st_size, fact.st_mtime_ns)
         if item.is_symlink():
             target = os.path.realpath(item.path)
             if os.path.commonpath([root, target]) != root:
@@ -110,13 +130,14 @@ def _examine(root: str, uri: str, item: os.DirEntry[str]) -> FileFact | Problem:
 
 def _is_text(name: str) -> bool:
     try:
-        name.encode()
+        return name.isascii() or bool(name.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _case_collisions(files: Sequence[FileFact]) -> Iterator[Problem]:
+    if len({fact.uri.casefold() for fact in files}) == len(files):
+        return
     seen: dict[str, str] = {}
     for fact in files:
         first = seen.setdefault(fact.uri.casefold(), fact.uri)
@@ -131,6 +152,20 @@ def read_file(root: Path, uri: str) -> bytes | OSError:
     A link is followed only while it stays inside the root; anything but a regular file, and a
     file larger than the memory left, is an OSError value, never an exception.
     """
+    opened = _open_inside(root, uri)
+    if isinstance(opened, OSError):
+        return opened
+    try:
+        with opened as stream:
+            return stream.read()
+    except MemoryError:
+        return OSError(f"{uri}: larger than the memory limit")
+    except OSError as error:
+        return error
+
+
+def _open_inside(root: Path, uri: str) -> FileIO | OSError:
+    """Return the opened regular file `uri`, or why it is not read. Links out are not followed."""
     path = os.path.join(root, uri)  # noqa: PTH118 - per-file speed
     flags = os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
     try:
@@ -139,11 +174,28 @@ def read_file(root: Path, uri: str) -> bytes | OSError:
             path = os.path.realpath(path)
             if os.path.commonpath([real_root, path]) != real_root:
                 return PermissionError(f"{uri}: symbolic link out of the root")
-        with open(os.open(path, flags), "rb") as stream:  # noqa: PTH123 - opened by descriptor
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                return OSError(f"{uri}: no regular file")
-            return stream.read()
-    except MemoryError:
-        return OSError(f"{uri}: larger than the memory limit")
+        handle = os.open(path, flags)
     except (OSError, ValueError) as error:
         return error if isinstance(error, OSError) else OSError(str(error))
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return FileIO(handle, "rb")
+    os.close(handle)
+    return OSError(f"{uri}: no regular file")
+
+
+def digest_file(root: Path, uri: str) -> str | OSError:
+    """Return the xxh3_128 of the file `uri` under `root`, or the error that hid it.
+
+    Reads as `read_file` does, a megabyte at a time, so that no file is held in memory whole.
+    """
+    opened = _open_inside(root, uri)
+    if isinstance(opened, OSError):
+        return opened
+    state = xxhash.xxh3_128()
+    try:
+        with opened as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                state.update(block)
+    except OSError as error:
+        return error
+    return state.hexdigest()

@@ -65,7 +65,7 @@ def open_source(
     if kind == "image_folder":
         if not Path(where).is_dir():
             raise SourceError(where, "is no folder", allowed="An image_folder is a folder.")
-        folder = ImageFolder(root, tuple(exclude))
+        folder = ImageFolder.of_listing(root, tuple(exclude), listing)
         folder.entries()
         return folder
     asked = {"label": label, "image": image, "split": split}

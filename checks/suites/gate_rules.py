@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from checks.core.errors import CheckError, UnknownNameError
-from checks.suites.metric_table import WHOLE
+from checks.suites.metric_table import DRIFTED, WHOLE
 
 Severity = Literal["error", "warning", "info"]
 TO_GX: Mapping[Severity, str] = {"error": "critical", "warning": "warning", "info": "info"}
@@ -19,6 +19,7 @@ BOUNDS: Mapping[str, tuple[str, str]] = {
     "unreadable_frac_max": ("unreadable_frac", "max"),
     "missing_label_frac_max": ("missing_label_frac", "max"),
     "leak_rate_max": ("leak_rate", "max"),
+    "drift_max": (DRIFTED, "max"),
 }
 
 
@@ -45,8 +46,9 @@ class GateRules:
     rows_min: least samples in the set. classes_min: least classes in a labelled set.
     unreadable_frac_max, missing_label_frac_max: largest share of the set; a single batch above
     it is a warning that names the batch. leak_rate_max: largest share of train samples that
-    also are in test. warn_only: rules that are told but never close the gate. off: rules that
-    are not judged. columns: further limits by column of the metric table, as
+    also are in test. drift_max: most columns with large drift from the approved baseline; judged
+    only where there is one. warn_only: rules that are told but never close the gate. off: rules
+    that are not judged. columns: further limits by column of the metric table, as
     `[gate.columns.age__null_frac]` with max = 0.1 (keys of `Limit`).
 
     Source: rows_min and classes_min are the least that a paired comparison can use; the shares
@@ -58,7 +60,8 @@ class GateRules:
     unreadable_frac_max: float = 0.10
     missing_label_frac_max: float = 0.20
     leak_rate_max: float = 0.05
-    warn_only: tuple[str, ...] = ("leak_rate_max",)
+    drift_max: float = 0
+    warn_only: tuple[str, ...] = ("leak_rate_max", "drift_max")
     off: tuple[str, ...] = ()
     columns: Mapping[str, Limit] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -113,6 +116,8 @@ def plan_expectations(rules: GateRules, columns: Sequence[str]) -> Iterator[dict
     _refuse_strangers("column of the metric table", rules.columns, columns)
     column_is = {"column": {"name": "batch"}, "parameter": WHOLE, "type": "comparison"}
     for rule, column, limit in rules.limits():
+        if column == DRIFTED and column not in columns:
+            continue  # no baseline, no rule
         bounds = {"min_value": limit.min, "max_value": limit.max, "mostly": limit.mostly}
         kwargs = {key: float(value) for key, value in bounds.items() if value is not None}
         where = column_is | {"operator": "!=" if limit.each_batch else "=="}

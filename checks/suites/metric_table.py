@@ -7,12 +7,14 @@ A batch is what one would send back for repair: a split of a file, or of a class
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import polars as pl
 
+DRIFTED = "drift_large_count"
 WHOLE = "all"
+PROPERTY_LEAK = "property_label_leak"  # of labels by a property of the file, not of test rows
 KEYS = ("sample_id", "uri", "row", "split", "label", "xxh3_128", "byte_size")
 UNREADABLE, MISSING_LABEL = "unreadable", "missing_label"
 COUNTS = ("row_count", "train_count", "class_count", "smallest_class_count")
@@ -26,6 +28,7 @@ def build(
     *,
     check_ids: Sequence[str] = (),
     scan: pl.LazyFrame | None = None,
+    drift: Sequence[Mapping[str, Any]] | None = None,
 ) -> pl.DataFrame:
     """Return one row for each batch and one named `all`, sorted by batch, `all` first.
 
@@ -36,6 +39,7 @@ def build(
         modality: images of a folder are batched by split and folder, all else by split and file.
         check_ids: checks that ran; each gets its column even if it found nothing.
         scan: a table source's rows (uri, row and data columns), for the gaps of each column.
+        drift: what `checks.metrics.baseline.compare_baseline` returned; None without a baseline.
 
     Returns:
         batch, split (String); row_count, train_count, class_count, smallest_class_count (Int64);
@@ -43,6 +47,8 @@ def build(
         unreadable_frac, missing_label_frac (null in a set without labels), flagged_frac,
         duplicate_rate, leak_rate (share of the train rows), class_entropy_frac (1: all classes
         of the batch equally frequent), `<check_id>__rate` and `<column or metric>__null_frac`.
+        With `drift`, in the row `all` only: drift_large_count, drift_moderate_count (columns
+        that moved that far) and `<column, or label_<split>>__drift_psi` (0 and above).
     """
     placed = _place(samples, modality)
     counts = placed.group_by("batch").agg(
@@ -59,7 +65,21 @@ def build(
         pl.exclude("batch", "split").sum(),
     )
     table = pl.concat([whole, wide]).join(_measure_classes(placed), on="batch", how="left")
-    return _divide(table, labelled=samples["label"].null_count() < samples.height)
+    divided = _divide(table, labelled=samples["label"].null_count() < samples.height)
+    return divided if drift is None else divided.with_columns(_list_drift(drift))
+
+
+def _list_drift(drift: Sequence[Mapping[str, Any]]) -> list[pl.Expr]:
+    """One column for each one compared; only the whole set has drifted or not."""
+    words = [str(one["word"]) for one in drift]
+    told: dict[str, float] = {DRIFTED: words.count("large"),
+                              "drift_moderate_count": words.count("moderate")}  # fmt: skip
+    for one in drift:
+        if one["word"] != "not_judged":
+            name = f"{one['name']}_{one['split']}" if one["split"] else str(one["name"])
+            told[f"{name}__drift_psi"] = float(one["drift_psi"])
+    whole = pl.when(pl.col("batch") == WHOLE)
+    return [whole.then(pl.lit(float(value))).alias(name) for name, value in told.items()]
 
 
 def _place(samples: pl.DataFrame, modality: str) -> pl.DataFrame:
@@ -85,9 +105,9 @@ def _count_marks(
         ),
         "flagged_frac": hits,
         "duplicate_rate": hits.filter(pl.col("dimension") == "duplicate"),
-        "leak_rate": hits.filter(pl.col("dimension") == "leak").join(
-            placed.filter(pl.col("split") == "train"), on="sample_id", how="semi"
-        ),
+        "leak_rate": hits.filter(
+            (pl.col("dimension") == "leak") & (pl.col("check_id") != PROPERTY_LEAK)
+        ).join(placed.filter(pl.col("split") == "train"), on="sample_id", how="semi"),
     }
     marks = [frame.select("sample_id", pl.lit(name).alias("mark")) for name, frame in named.items()]
     marks.append(hits.select("sample_id", pl.format("{}__rate", "check_id").alias("mark")))

@@ -158,6 +158,39 @@ def server(*, port: int = 4200) -> int:
     return serve(port)
 
 
+baseline = App(name="baseline", help="Approve what a run looked like, for later runs to compare.")
+app.command(baseline)
+
+
+@baseline.command(name="approve")
+def approve_baseline(run: Path, *, out: Path | None = None) -> int:
+    """Store the distributions of RUN as the baseline that [drift] compares later runs with.
+
+    Args:
+        run: folder of a run that has been profiled.
+        out: file to write (default: baseline.json beside the configuration).
+    """
+    from flows.app.baseline import approve  # noqa: PLC0415
+    from flows.app.baseline_page import tell_approved  # noqa: PLC0415
+
+    say(tell_approved(*approve(run, out)))
+    return 0
+
+
+@baseline.command(name="show")
+def show_baseline(file: Path, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show what a baseline FILE holds.
+
+    Args:
+        file: a file that `gristmill baseline approve` has written.
+        json: print it as JSON on stdout.
+    """
+    from flows.app.baseline_page import show  # noqa: PLC0415
+
+    show(file, as_json=json)
+    return 0
+
+
 def _finish(start: Callable[[], object], station: str, output: Output, fail_on: FailOn) -> int:
     """Run, show the outcome, and return the exit code that it deserves."""
     from flows.app.outcome import Outcome, exit_code, show  # noqa: PLC0415

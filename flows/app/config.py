@@ -16,6 +16,7 @@ from flows.app.mistakes import check_mistakes, explain
 from flows.app.sections import (
     ChecksSection,
     ContractSection,
+    DriftSection,
     GateSection,
     PolicySection,
     ProfileSection,
@@ -54,6 +55,7 @@ class Config(Section):
     checks: ChecksSection = ChecksSection()
     contract: ContractSection = ContractSection()
     policy: PolicySection = PolicySection()
+    drift: DriftSection = DriftSection()
     gate: GateSection = GateSection()
     shards: ShardsSection = ShardsSection()
     training: TrainingSection = TrainingSection()
@@ -90,7 +92,7 @@ class Config(Section):
         """
         dump = self.model_dump(mode="json", include=set(names))
         for section, key in (("source", "path"), ("profile", "workers"), ("profile", "bundle_size"),
-                             ("training", "device")):  # fmt: skip
+                             ("profile", "verify"), ("training", "device")):  # fmt: skip
             dump.get(section, {}).pop(key, None)
         return digest(dump)
 

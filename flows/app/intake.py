@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from checks.metrics.image_history import Verified, read_history, verify_known
 from checks.metrics.image_schema import Limits
 from checks.metrics.tabular_profile import TableProfile
 from checks.sources.identity import digest_rows, identify
@@ -22,17 +26,58 @@ PROBLEMS_SHOWN = 200
 KEY = ["uri", "row"]
 
 
+_looked: ContextVar[dict[object, Any] | None] = ContextVar("looked", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Let everything inside see the data as it was when it was first opened, and list it once."""
+    if _looked.get() is not None:
+        yield
+        return
+    token = _looked.set({})
+    try:
+        yield
+    finally:
+        _looked.reset(token)
+
+
+def _once(key: object, look: Callable[[], Any]) -> Any:
+    seen = _looked.get()
+    if seen is None:
+        return look()
+    if key not in seen:
+        seen[key] = look()
+    return seen[key]
+
+
 def open_data(config: Config) -> Any:
-    """Return the source that `config` names.
+    """Return the source that `config` names; the same one while `one_look` holds.
 
     Raises:
         SourceError: it cannot be reached, has no known shape or not the columns named.
     """
     asked = config.source
-    return open_source(
-        config.location, kind=asked.kind, label=asked.label, image=asked.image, split=asked.split,
-        exclude=asked.exclude,
+    return _once(
+        ("source", config.anchor, asked),
+        lambda: open_source(
+            config.location, kind=asked.kind, label=asked.label, image=asked.image,
+            split=asked.split, exclude=asked.exclude,
+        ),
     )  # fmt: skip
+
+
+def reread(config: Config, run: RunFolder, source: Any, entries: pl.DataFrame) -> Verified:
+    """Read some known files again, as [profile] verify says; once while `one_look` holds.
+
+    Nothing for a table of values: a changed file is read whole anyway.
+    """
+    if source.modality != "image":
+        return Verified()
+    cache, verify = cache_of(config, run), config.profile.verify
+    look = ("reread", cache.resolve(), verify)
+    verified: Verified = _once(look, lambda: verify_known(source, entries, cache, verify))
+    return verified
 
 
 def limits_of(config: Config) -> Limits:
@@ -51,7 +96,15 @@ def workers_of(config: Config) -> int:
     return config.profile.workers or len(os.sched_getaffinity(0))
 
 
-def plan_bundles_of(config: Config, run: RunFolder, bundles_max: int) -> list[Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A bundle of images and the source that it comes from: nobody lists that again."""
+
+    source: Any
+    bundle: Any
+
+
+def plan_bundles_of(config: Config, run: RunFolder, bundles_max: int) -> list[Planned]:
     """Return the bundles of images that are not yet measured; none for a table."""
     from checks.metrics.image import plan_bundles  # noqa: PLC0415 - numba is slow to import
 
@@ -60,20 +113,21 @@ def plan_bundles_of(config: Config, run: RunFolder, bundles_max: int) -> list[An
         return []
     entries = source.entries()
     size = max(config.profile.bundle_size, -(-entries.height // bundles_max))
-    return list(plan_bundles(entries, cache_of(config, run), size, limits_of(config)))
+    cache, limits = cache_of(config, run), limits_of(config)
+    return [Planned(source, one) for one in plan_bundles(entries, cache, size, limits, source)]
 
 
 def measure_bundle(
-    bundle: Any, config: Config, run: RunFolder, progress: Progress | None = None
+    planned: Planned, config: Config, run: RunFolder, progress: Progress | None = None
 ) -> int:
     """Measure one bundle into the cache; return its number of samples."""
     from checks.metrics.image import profile_bundle  # noqa: PLC0415 - numba is slow to import
 
     profile_bundle(
-        open_data(config), bundle, cache=cache_of(config, run), workers=workers_of(config),
+        planned.source, planned.bundle, cache=cache_of(config, run), workers=workers_of(config),
         limits=limits_of(config), progress=progress,
     )  # fmt: skip
-    return int(bundle.entries.height)
+    return int(planned.bundle.entries.height)
 
 
 def measure_all(
@@ -97,12 +151,15 @@ def _measure_images(
 ) -> Measured:
     from checks.metrics.image import profile_images  # noqa: PLC0415 - numba is slow to import
 
+    cache = cache_of(config, run)
     measured = profile_images(
         source, entries, workers=workers_of(config), limits=limits_of(config),
-        cache=cache_of(config, run), progress=progress, bundle_size=config.profile.bundle_size,
+        cache=cache, progress=progress, bundle_size=config.profile.bundle_size,
     )  # fmt: skip
+    changes = read_history(cache).facts.get("changes")
     told = measured.drop("byte_size", "xxh3_128")
-    return measured.select(*KEY, "byte_size", "xxh3_128"), told, {}
+    content = measured.select(*KEY, "byte_size", "xxh3_128")
+    return content, told, {"changes": changes} if changes else {}
 
 
 def _measure_rows(

@@ -53,7 +53,7 @@ def judge(
     samples, metrics = run.read_table("samples"), run.read_table("metrics")
     checks = chosen_checks(config, source.modality)
     kinds = {kind: [c for c in checks if c.kind == kind] for kind in ("row", "cell", "set")}
-    found = [run_row_checks(metrics.lazy(), kinds["row"])]
+    found = [run_row_checks(_with_label(metrics, samples), kinds["row"])]
     if source.modality == "table":
         ids, profile = samples.select("uri", "row", "sample_id"), read_table_profile(run)
         found.append(run_cell_checks(source.scan(), ids, profile, kinds["cell"]))
@@ -73,6 +73,12 @@ def judge(
     return findings.sort(FINDING_KEY), outcome.scores, dict(outcome.facts)
 
 
+def _with_label(metrics: pl.DataFrame, samples: pl.DataFrame) -> pl.LazyFrame:
+    """Join the label to the metrics, for row checks that judge within a class."""
+    labels = samples.select("sample_id", "label").lazy()
+    return metrics.drop("label", strict=False).lazy().join(labels, on="sample_id", how="left")
+
+
 def _contract_path(config: Config) -> str:
     """Return a contract's path from the configuration's folder; a module's name stays."""
     path = config.contract.path or ""
@@ -82,15 +88,20 @@ def _contract_path(config: Config) -> str:
 
 
 def run_gate(
-    config: Config, run: RunFolder, source: Any, findings: pl.DataFrame
-) -> Mapping[str, Any]:
-    """Run the quality gate over the metric table; it writes gate.json and data_docs."""
+    config: Config, run: RunFolder, source: Any, findings: pl.DataFrame,
+    drift: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:  # fmt: skip
+    """Run the quality gate over the metric table; it writes gate.json and data_docs.
+
+    `drift`: what `flows.app.baseline.measure_drift` returned.
+    """
     from checks.suites import gate, metric_table  # noqa: PLC0415 - great_expectations is slow
 
     ids = [check.id for check in chosen_checks(config, source.modality)]
     table = metric_table.build(
         run.read_table("samples"), run.read_table("metrics"), findings, source.modality,
         check_ids=ids, scan=source.scan() if source.modality == "table" else None,
+        drift=drift["columns"] if drift and drift["baseline"] else None,
     )  # fmt: skip
     suite = config.locate(config.gate.suite) if config.gate.suite else None
     rules = config.gate.model_dump(exclude={"suite"}, exclude_defaults=True)

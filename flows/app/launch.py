@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from checks.core.errors import GristmillError
 from flows.app.config import Config
 from flows.app.ending import FAULT, FOUND, WRONG_USAGE, error_of, run_command, say, sentence
-from flows.app.intake import open_data
+from flows.app.intake import one_look, open_data
 from flows.app.lock import alone
 from flows.app.outcome import Outcome, exit_code, show
 from flows.app.progress import station_line, terminal_bar
@@ -53,7 +53,7 @@ def run_station(name: str, target: str, out: Path | None, **section: object) -> 
 def run_line(config: Config, run: RunFolder, *, until: str, train: bool) -> Outcome:
     """Run the stations in their order up to `until`. A failed gate skips the training."""
     done = []
-    with alone(run.path):
+    with alone(run.path), one_look():
         for name in ORDER[: ORDER.index(until) + 1]:
             if name == "compare" and gate_message(run) is not None:
                 continue

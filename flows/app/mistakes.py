@@ -51,8 +51,10 @@ def check_mistakes(section: object, base: Path) -> list[str]:
     `section`: the raw table as the TOML file gives it. Paths of the user's own modules are
     relative to `base`.
     """
-    if not isinstance(section, Mapping) or not section:
+    if not isinstance(section, Mapping):
         return []
+    if not set(section) - set(OWN_KEYS) and not any(section.values()):
+        return []  # as a run folder tells it: loading every check costs a second
     from checks.core.check import load_checks  # noqa: PLC0415 - only where checks are configured
 
     try:

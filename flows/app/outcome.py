@@ -18,6 +18,7 @@ from flows.app.store import RunFolder
 
 WORST_FIRST = {name: rank for rank, name in enumerate(reversed(SEVERITIES))}
 FOUND = 1
+DRIFTED, SHOWN = ("moderate", "large"), 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,19 @@ def warnings_of(run: RunFolder) -> list[str]:
     gate: Mapping[str, Any] = run.read_json("gate.json")
     broken = [one for one in gate.get("results", []) if not one["passed"]]
     told += [str(one["sentence"]) for one in broken if one["severity"] == "warning"]
+    told += drift_of(run)
     caps: Any = run.read_json("clean.json").get("caps", [])
     return [*told, *(str(cap) for cap in caps)]
+
+
+def drift_of(run: RunFolder) -> list[str]:
+    """Return what has moved far from the approved baseline, and why nothing was compared."""
+    drift: Mapping[str, Any] = run.read_json("drift.json")
+    notes = [str(drift["note"])] if drift.get("note") else []
+    rows = [row for row in drift.get("columns", []) if row["word"] in DRIFTED]
+    more = f"drift: {len(rows) - SHOWN} more columns have moved, see drift.parquet"
+    told = [f"drift, {row['word']}: {row['sentence']}" for row in rows[:SHOWN]]
+    return [*notes, *told, *([more] if len(rows) > SHOWN else [])]
 
 
 def show(outcome: Outcome, station: str, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Progress = Callable[[int, int], None]
+CHANGES = ("added", "removed", "changed", "touched", "changed_in_place")
 
 
 def quiet(_done: int, _total: int) -> None:
@@ -44,11 +45,25 @@ def station_line(facts: Mapping[str, Any], seconds: float) -> str:
     'check        3.2 s  1,200 findings'
     >>> station_line({"station": "profile", "skipped": True}, 0.04)
     'profile      0.0 s  unchanged'
+    >>> changes = {"added": 2, "removed": 0, "changed": 1, "touched": 0,
+    ...     "changed_in_place": 1, "examples": {}}
+    >>> station_line({"station": "profile", "skipped": False, "samples": 9, "changes": changes}, 1)
+    'profile      1.0 s  9 samples; since the last state 2 added, 1 changed, 1 changed in place'
+    >>> station_line({"station": "profile", "skipped": True, "verified": 200}, 0.2)
+    'profile      0.2 s  200 read again, unchanged'
     """
     counts = facts.get("outcomes") or {}
     told = [f"{facts[key]:,} {key}" for key in ("samples", "findings") if key in facts]
     told += [f"{count:,} {name}" for name, count in {**facts.get("splits", {}), **counts}.items()]
-    said = "unchanged" if facts["skipped"] else ", ".join(told) or "done"
+    again = facts.get("verified")
+    told += [f"{again:,} read again"] if again else []
+    told += ["unchanged"] if facts["skipped"] else []
+    said = ", ".join(told) or "done"
+    if changes := facts.get("changes"):
+        differ = [
+            f"{changes[kind]:,} {kind.replace('_', ' ')}" for kind in CHANGES if changes[kind]
+        ]
+        said += f"; since the last state {', '.join(differ) or 'nothing changed'}"
     return f"{facts['station']:8}{seconds:8.1f} s  {said}"
 
 

@@ -47,9 +47,12 @@ class ProfileSection(Section):
 
     workers: int = Field(0, ge=0, description="Processes that decode; 0 takes one for each core.")
     bundle_size: int = Field(2000, ge=1, description="Images in one unit of work.")
+    verify: Literal["none", "sample", "all"] = Field(
+        "sample", description="Known files read again for rotten bytes; sample: 1 % in each run."
+    )
     max_pixels: int = Field(100_000_000, ge=1, description="Largest image that is decoded, px.")
     max_seconds: float = Field(20.0, gt=0, description="Longest time for one image, CPU s.")
-    max_memory_mb: int = Field(2048, ge=64, description="Memory of one decoding process, MB.")
+    max_memory_mb: int = Field(700, ge=64, description="Memory of one decoding process, MB.")
 
 
 class ChecksSection(Section):
@@ -117,10 +120,29 @@ class GateSection(Section):
     unreadable_frac_max: float = Field(0.10, ge=0, le=1, description="Most unreadable, 0..1.")
     missing_label_frac_max: float = Field(0.20, ge=0, le=1, description="Most unlabelled, 0..1.")
     leak_rate_max: float = Field(0.05, ge=0, le=1, description="Most of train also in test, 0..1.")
-    warn_only: tuple[str, ...] = Field(("leak_rate_max",), description="Rules that only warn.")
+    drift_max: float = Field(0, ge=0, description="Most columns with large drift from [drift].")
+    warn_only: tuple[str, ...] = Field(
+        ("leak_rate_max", "drift_max"), description="Rules that only warn."
+    )
     off: tuple[str, ...] = Field((), description="Rules that are not judged.")
     columns: dict[str, LimitSection] = Field({}, description="Limits by column (rates 0..1).")
     suite: str | None = Field(None, description="A Great Expectations suite in place of the rules.")
+
+
+class DriftSection(Section):
+    """[drift]: comparison with a baseline that a person approved; see `gristmill baseline`."""
+
+    baseline: str | None = Field(None, description="The file that `baseline approve` has written.")
+    psi_moderate: float = Field(0.1, gt=0, description="Stability index beyond chance, moderate.")
+    psi_large: float = Field(0.25, gt=0, description="Stability index beyond chance, large.")
+    ratio_moderate: float = Field(1.5, gt=1, description="Factor of one value's share, moderate.")
+    ratio_large: float = Field(3.0, gt=1, description="Factor of one value's share, large.")
+    moved_frac_min: float = Field(
+        0.02, ge=0, le=1, description="Least change of that share that counts, 0..1."
+    )
+    false_alarm: float = Field(
+        0.05, gt=0, lt=1, description="Chance of calling a run without drift drifted, 0..1."
+    )
 
 
 class ShardsSection(Section):
@@ -158,4 +180,4 @@ class ReportSection(Section):
     """[report]: what the report shows."""
 
     title: str | None = Field(None, description="Heading; the source's name by default.")
-    max_thumbnails: int = Field(140, ge=0, le=500, description="Most pictures that are shown.")
+    max_thumbnails: int = Field(480, ge=0, le=1000, description="Most pictures that are shown.")

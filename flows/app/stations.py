@@ -14,13 +14,21 @@ import polars as pl
 
 from checks.core.errors import SourceError
 from flows.app.config import Config, digest
-from flows.app.intake import open_data
+from flows.app.intake import open_data, reread
 from flows.app.progress import Progress
 from flows.app.store import RunFolder, file_digest
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
-    "check": ("findings.parquet", "scores.parquet", "features.parquet", "gate.json", "checks.json"),
+    "check": (
+        "findings.parquet",
+        "scores.parquet",
+        "features.parquet",
+        "gate.json",
+        "checks.json",
+        "drift.parquet",
+        "drift.json",
+    ),
     "clean": ("decisions.parquet", "repairs.parquet", "clean.json"),
     "compare": ("curves.parquet", "experiment.json"),
     "report": ("report.json", "report.html"),
@@ -40,19 +48,21 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
     source = open_data(config)
     entries = source.entries()
     settings = config.section_digest("source", "split", "profile")
-    inputs = _digest(settings, config.anchor, source.fingerprint(entries))
+    again = reread(config, run, source, entries)
+    inputs = _digest(settings, config.anchor, source.fingerprint(entries), again.mark)
     if run.fresh("profile", inputs):
-        return _skipped("profile")
+        return {**_skipped("profile"), "verified": again.count}
     run.discard(_from("profile"))
     samples, metrics, told = measure_all(config, run, source, entries, progress)
     run.write_table("samples", samples)
     run.write_table("metrics", metrics)
     run.write_json("profile.json", told)
-    return _done(run, "profile", inputs, samples=samples.height, splits=told["splits"])
+    facts = {"samples": samples.height, "splits": told["splits"], "verified": again.count}
+    return _done(run, "profile", inputs, **facts, changes=told.get("changes"))
 
 
 def check(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
-    """Judge the samples: findings.parquet, scores.parquet, the quality gate's gate.json.
+    """Judge the samples: findings.parquet, scores.parquet, drift.json, the gate's gate.json.
 
     The raw shards are written on the way, for the features that label and outlier checks read.
 
@@ -60,11 +70,16 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         StoreError: the samples have not been profiled.
         GristmillError: a check, the contract or the gate's suite is wrong.
     """
+    from flows.app.baseline import measure_drift  # noqa: PLC0415 - slow imports
     from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
 
     source = open_data(config)
-    settings = config.section_digest("source", "contract", "gate", "shards")
-    rules = [config.training.image_size, *check_digests(config, source.modality)]
+    settings = config.section_digest("source", "contract", "drift", "gate", "shards")
+    rules = [
+        config.training.image_size,
+        _file(config, config.drift.baseline),
+        *check_digests(config, source.modality),
+    ]
     inputs = _digest(settings, rules, *_made(run, "profile"))
     if run.fresh("check", inputs) and run.has("shards"):
         return _skipped("check")
@@ -81,7 +96,8 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     run.write_table("findings", findings)
     run.write_table("scores", scores)
     run.write_json("checks.json", {"raw_manifest": raw.digest, "facts": facts})
-    gate = run_gate(config, run, source, findings)
+    drift = measure_drift(config, run, source)
+    gate = run_gate(config, run, source, findings, drift)
     del progress
     return _done(run, "check", inputs, findings=findings.height, gate=gate)
 

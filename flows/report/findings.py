@@ -10,10 +10,11 @@ import polars as pl
 
 from checks.core.check import Check
 from checks.core.tables import SEVERITIES
+from flows.report.examples import EXAMPLES_MAX, choose_examples
 from flows.report.figures import wilson
 from flows.report.ledger import count_fates
+from flows.report.measures import measure_check
 
-EXAMPLES_MAX = 12
 COLUMNS_MAX = 8
 _WHY = re.compile(r"^Why:\s*(.+?)(?:\n\s*\n|\n[A-Z][a-z]+:|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -23,11 +24,17 @@ def describe_findings(
     samples: pl.DataFrame | None,
     decisions: pl.DataFrame | None,
     checks: Mapping[str, Check],
+    *,
     examples: int = EXAMPLES_MAX,
+    metrics: pl.DataFrame | None = None,
+    scores: pl.DataFrame | None = None,
+    pictures: bool = False,
 ) -> list[dict[str, Any]]:
     """Return one section per check: severest first, then what was taken out, then the count.
 
     Every section counts all findings; `examples` caps the shown ones only, `more` tells the rest.
+    With `pictures`, `measure` tells how the check's metric lies over the set, and the examples
+    hold the least extreme findings too.
     """
     if findings is None or samples is None:
         return []
@@ -36,12 +43,19 @@ def describe_findings(
     sections = []
     for (check_id,), group in findings.group_by("check_id", maintain_order=True):
         name = str(check_id)
-        section = _describe_check(name, group, samples, checks.get(name))
-        shown = _choose_examples(group, samples, outcome, examples)
+        check = checks.get(name)
+        section = _describe_check(name, group, samples, check)
+        measure = measure_check(check, group, metrics, scores) if pictures else None
+        told, ranked = (measure.told, measure.ranked) if measure else (None, None)
+        shown = choose_examples(
+            group, samples, outcome, limit=examples, ranked=ranked, metrics=metrics,
+            edge="axis" in (told or {}),
+        )  # fmt: skip
         sections.append(
             section
             | {
                 "fates": fates.get(name, {}),
+                "measure": told,
                 "examples": shown,
                 "more": max(0, group.height - len(shown)),
             }
@@ -114,32 +128,3 @@ def _outcomes(decisions: pl.DataFrame | None) -> pl.DataFrame:
         empty = {"sample_id": pl.String, "outcome": pl.String, "action": pl.String}
         return pl.DataFrame(schema=empty | {"decided_by": pl.String})
     return decisions.select("sample_id", "outcome", "action", "decided_by")
-
-
-def _choose_examples(
-    group: pl.DataFrame, samples: pl.DataFrame, outcome: pl.DataFrame, limit: int
-) -> list[dict[str, Any]]:
-    """Return the findings farthest past their threshold; ties in the order of their ids."""
-    rank = pl.col("severity").replace_strict(
-        {name: i for i, name in enumerate(SEVERITIES)}, return_dtype=pl.Int64
-    )
-    distance = (pl.col("value") - pl.col("threshold").fill_null(0.0)).abs().fill_nan(None)
-    chosen = (
-        group.with_columns(rank=rank, distance=distance)
-        .sort(
-            "rank", "distance", "sample_id", "column",
-            descending=[True, True, False, False], nulls_last=True,
-        )
-        .head(limit)
-    )  # fmt: skip
-    told = chosen.join(
-        samples.select("sample_id", "uri", "row", "label", "split"),
-        on="sample_id", how="left", maintain_order="left",
-    ).join(outcome, on="sample_id", how="left", maintain_order="left")  # fmt: skip
-    keep = (
-        "sample_id", "uri", "row", "split", "label", "column", "severity", "value", "threshold",
-        "evidence", "suggestion", "outcome", "action", "decided_by",
-    )  # fmt: skip
-    ordered = told.sort("rank", "distance", "uri", "row", "column",
-        descending=[True, True, False, False, False], nulls_last=True)  # fmt: skip
-    return ordered.select(keep).rows(named=True)

@@ -13,8 +13,8 @@ from flows.app.store import RunFolder
 
 Document = dict[str, Any]
 
-TABLES = ("samples", "metrics", "findings", "decisions", "repairs", "curves")
-DOCUMENTS = ("profile", "checks", "clean", "gate", "experiment", "config")
+TABLES = ("samples", "metrics", "scores", "findings", "decisions", "repairs", "curves")
+DOCUMENTS = ("profile", "checks", "clean", "gate", "drift", "experiment", "config")
 STATIONS = (
     ("profile", "samples.parquet", "Nothing has been profiled yet."),
     ("check", "findings.parquet", "No check has run yet."),
@@ -30,6 +30,7 @@ class RunData:
     path: Path
     samples: pl.DataFrame | None = None
     metrics: pl.DataFrame | None = None
+    scores: pl.DataFrame | None = None
     findings: pl.DataFrame | None = None
     decisions: pl.DataFrame | None = None
     repairs: pl.DataFrame | None = None
@@ -38,6 +39,7 @@ class RunData:
     checks: Document | None = None
     clean: Document | None = None
     gate: Document | None = None
+    drift: Document | None = None
     experiment: Document | None = None
     config: Document | None = None
     missing: tuple[Document, ...] = ()

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 from flows.report.folder import RunData
 
 PACKAGES = ("gristmill", "polars", "pillow", "simplejpeg", "numpy", "torch", "great_expectations")
+CHANGES = ("added", "removed", "changed", "touched", "changed_in_place")
+EXAMPLES_MAX = 5
 
 
 def strip_paths(value: Any) -> Any:
@@ -134,6 +136,24 @@ def describe_occasion(run: RunData) -> dict[str, Any]:
         "seconds": {
             name: {key: tier[key] for key in ("cpu_s", "wall_s") if key in tier}
             for name, tier in sorted(tiers.items())
+        },
+        "changes": _describe_changes(run.profile or {}),
+    }
+
+
+def _describe_changes(profile: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how many files came, went and changed since the last profile, with a few names."""
+    changes = profile.get("changes")
+    if not isinstance(changes, dict):
+        return None
+    named = changes.get("examples")
+    examples = named if isinstance(named, dict) else {}
+    return {
+        "counts": {name: int(changes.get(name) or 0) for name in CHANGES},
+        "examples": {
+            name: [str(one) for one in examples[name][:EXAMPLES_MAX]]
+            for name in CHANGES
+            if isinstance(examples.get(name), list) and examples[name]
         },
     }
 

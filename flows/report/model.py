@@ -15,15 +15,19 @@ import polars as pl
 
 from checks.core.check import Check, load_checks
 from flows.app.store import writing
+from flows.report.cards import describe_cards
 from flows.report.cells import read_cells
 from flows.report.columns import describe_columns
 from flows.report.curves import band_curves
 from flows.report.defects import score_defects
-from flows.report.duplicates import group_duplicates
+from flows.report.drift import describe_drift
+from flows.report.duplicates import GROUPS_MAX, MEMBERS_MAX, group_duplicates
 from flows.report.effects import describe_experiment
+from flows.report.examples import EXAMPLES_MAX
 from flows.report.figures import plain
-from flows.report.findings import EXAMPLES_MAX, describe_findings
+from flows.report.findings import describe_findings
 from flows.report.folder import RunData, read_run
+from flows.report.heatmap import map_classes
 from flows.report.ledger import balance_classes, list_taken, sum_ledger
 from flows.report.method import (
     describe_gate,
@@ -31,11 +35,15 @@ from flows.report.method import (
     describe_reproduction,
     describe_source,
 )
-from flows.report.thumbnails import draw_thumbnails
+from flows.report.scatter import describe_scatter
+from flows.report.thumbnails import draw_detail, draw_thumbnails
 from flows.report.verdict import state_verdict
 
 SCHEMA = "gristmill.report/1"
-THUMBNAILS_MAX = 120
+THUMBNAILS_MAX = 480
+DETAILS_MAX = 60
+# metrics of what vanishes in a picture made smaller, by the beginnings of their names
+FINE_METRICS = ("sharpness", "motion", "blur", "noise", "block", "jpeg_quality")
 
 
 def build_report(
@@ -82,6 +90,13 @@ def build_report(
         "data_docs": (run / "data_docs" / "index.html").is_file(),
         **_describe_samples(read, known, source, max_thumbnails),
         "columns": describe_columns(read.profile, read.metrics),
+        "cards": describe_cards(read.samples, read.metrics) if _is_image(read) else [],
+        "scatter": (
+            describe_scatter(read.samples, read.metrics, read.findings, known)
+            if _is_image(read)
+            else None
+        ),
+        "drift": describe_drift(read.drift),
         "classes": balance_classes(read.samples, read.decisions),
         "defects": _score(read, truth),
         "reproduction": describe_reproduction(read),
@@ -96,33 +111,61 @@ def _score(read: RunData, truth: pl.DataFrame | None) -> list[dict[str, Any]]:
     return score_defects(truth, read.findings, read.samples)
 
 
+def _is_image(read: RunData) -> bool:
+    return (read.profile or {}).get("modality") == "image"
+
+
 def _describe_samples(
     read: RunData, checks: Mapping[str, Check], source: Any, max_thumbnails: int
 ) -> dict[str, Any]:
-    """Return findings, groups of duplicates and the thumbnails that both show."""
-    pictures = getattr(source, "modality", None) == "image" and max_thumbnails > 0
-    limit = _share(read.findings, max_thumbnails) if pictures else EXAMPLES_MAX
-    findings = describe_findings(read.findings, read.samples, read.decisions, checks, limit)
+    """Return findings, groups of duplicates, the class map and the pictures that are shown."""
+    pictured = getattr(source, "modality", None) == "image" and max_thumbnails > 0
+    limit = _share(read.findings, max_thumbnails) if pictured else EXAMPLES_MAX
+    findings = describe_findings(
+        read.findings, read.samples, read.decisions, checks, examples=limit,
+        metrics=read.metrics, scores=read.scores, pictures=_is_image(read),
+    )  # fmt: skip
     measured = (read.checks or {}).get("facts") or {}
     for section in findings:
         section["facts"] = measured.get(section["check_id"]) or {}
-    examples = [example for section in findings for example in section["examples"]]
-    read_cells(source, examples)
-    duplicates = group_duplicates(read.findings, read.samples, read.decisions)
-    thumbnails: dict[str, str] = {}
-    if pictures and read.samples is not None:
-        wanted = [example["sample_id"] for example in examples]
-        wanted += [m["sample_id"] for group in duplicates["groups"] for m in group["members"]]
-        wanted = list(dict.fromkeys(wanted))[:max_thumbnails]
-        duplicates = _cut_groups(duplicates, set(wanted))
-        thumbnails = draw_thumbnails(source, read.samples, read.metrics, wanted)
-    return {"findings": findings, "duplicates": duplicates, "thumbnails": thumbnails}
+    read_cells(source, [example for section in findings for example in section["examples"]])
+    told = {
+        "findings": findings,
+        "duplicates": group_duplicates(
+            read.findings, read.samples, read.decisions, read.metrics if _is_image(read) else None
+        ),
+        "heatmap": map_classes(read.findings, read.samples, [one["check_id"] for one in findings]),
+        "thumbnails": {}, "details": {},
+    }  # fmt: skip
+    return told | _draw(read, told, source, max_thumbnails) if pictured else told
+
+
+def _draw(
+    read: RunData, told: Mapping[str, Any], source: Any, max_thumbnails: int
+) -> dict[str, Any]:
+    """Return thumbnails and details, and the groups of duplicates of which all are pictured."""
+    if read.samples is None:
+        return {}
+    examples = [example for section in told["findings"] for example in section["examples"]]
+    wanted = [example["sample_id"] for example in examples]
+    wanted += [m["sample_id"] for group in told["duplicates"]["groups"] for m in group["members"]]
+    wanted = list(dict.fromkeys(wanted))[:max_thumbnails]
+    for example in examples:
+        example["fine"] = str(example.get("metric") or "").startswith(FINE_METRICS)
+    fine = [example["sample_id"] for example in examples if example["fine"]]
+    fine = [one for one in dict.fromkeys(fine) if one in wanted][:DETAILS_MAX]
+    return {
+        "duplicates": _cut_groups(told["duplicates"], set(wanted)),
+        "thumbnails": draw_thumbnails(source, read.samples, read.metrics, wanted),
+        "details": draw_thumbnails(source, read.samples, read.metrics, fine, draw_detail),
+    }
 
 
 def _share(findings: pl.DataFrame | None, max_thumbnails: int) -> int:
-    """Return how many examples a check may show, a third of the pictures left to duplicates."""
+    """Return how many examples a check may show, at most a third left to groups of duplicates."""
     checks = 0 if findings is None else findings["check_id"].n_unique()
-    return max(1, min(EXAMPLES_MAX, 2 * max_thumbnails // (3 * max(1, checks))))
+    left = max_thumbnails - min(max_thumbnails // 3, GROUPS_MAX * MEMBERS_MAX)
+    return max(1, min(EXAMPLES_MAX, left // max(1, checks)))
 
 
 def _cut_groups(duplicates: dict[str, Any], pictured: set[str]) -> dict[str, Any]:

@@ -13,12 +13,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from flows.report import charts
+from flows.report.cards import draw_steps
+from flows.report.drift import draw_drift
 from flows.report.effects import interval
 from flows.report.figures import compact, share, signed
+from flows.report.heatmap import shade
+from flows.report.scatter import draw_pair
 from flows.report.verdict import tell_ratio
 from flows.report.words import WORD_NAMES, headline, name_arm, name_endpoint, reveal, shown
 
 HERE = Path(__file__).parent
+STYLE_SHEETS = ("report.css", "gallery.css")
 OPEN_FINDINGS = 6
 
 
@@ -28,7 +33,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     The page forbids itself every request and every script by its content security policy; all
     that comes from data is escaped.
     """
-    css = (HERE / "report.css").read_text("utf-8")
+    css = "".join((HERE / name).read_text("utf-8") for name in STYLE_SHEETS)
     style_hash = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
     template = _environment().get_template("report.html")
     return template.render(
@@ -53,6 +58,8 @@ def _environment() -> Environment:
         shown=shown, compact=compact, share=share, signed=signed, arm=name_arm,
         endpoint=name_endpoint, interval=_interval, columns_of=_columns_of, size=_size,
         fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
+        steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
+        rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
         as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
     )  # fmt: skip
     return environment
@@ -83,6 +90,7 @@ def _draw_pictures(report: Mapping[str, Any]) -> dict[str, Any]:
         "others": [(t, _safe(charts.draw_curves(report, t, narrow=True))) for t in others],
         "effects": _safe(charts.draw_effects(report)),
         "taken": _safe(charts.draw_taken(report)),
+        "drift": {at: _safe(svg) for at, svg in draw_drift(report).items()},
     }
 
 
@@ -101,8 +109,11 @@ def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("problems", "Problems", report["source"]["problems"]),
         ("duplicates", "Duplicates", report["duplicates"]["groups"]),
         ("columns", report["columns"]["kind"].capitalize(), report["columns"]["rows"]),
+        ("scatter", "Two metrics", report["scatter"]),
+        ("heatmap", "Class by check", report["heatmap"]),
         ("classes", "Classes", report["classes"]),
         ("defects", "Planted defects", report["defects"]),
+        ("drift", "Drift", True),
         ("method", "How measured", True),
         ("ledger", "Ledger", report["ledger"]),
         ("reproduce", "Reproduce", True),
@@ -152,3 +163,44 @@ def _tall(counts: list[int], height: int = 32) -> list[float]:
     """Return bar heights of a histogram; what is not zero stays visible."""
     top = max(counts, default=0) or 1
     return [round(max(1.0, height * count / top), 1) if count else 0.0 for count in counts]
+
+
+def _rooted(counts: list[int], height: int = 48) -> list[float]:
+    """Return bar heights that grow with the square root of counts: one in a thousand is seen."""
+    top = max(counts, default=0) or 1
+    return [round(height * (count / top) ** 0.5, 1) for count in counts]
+
+
+def _brief(value: float | None) -> str:
+    """Return a number of three digits, with a prefix from ten thousand on."""
+    if value is None or abs(value) < 1e4:  # noqa: PLR2004 - short enough as it is
+        return compact(None if value is None else float(f"{value:.3g}"))
+    unit = "M" if abs(value) >= 1e6 else "k"  # noqa: PLR2004 - decimal prefixes
+    return f"{value / (1e6 if unit == 'M' else 1e3):.3g} {unit}"
+
+
+def _rho(value: float | None) -> str:
+    """Return a correlation as short as it can be read: -.52."""
+    if value is None:
+        return "\u2013"
+    return ("\u2212" if value < 0 else "") + f"{abs(value):.2f}".removeprefix("0")
+
+
+def _tone(value: float | None) -> int:
+    """Return the colour step of a correlation, 0 (none) to 4 (close)."""
+    return min(4, int(5 * abs(value or 0.0)))
+
+
+def _percent(value: float) -> str:
+    """Return a share for a narrow cell, without its unit."""
+    if 0 < value < 0.0005:  # noqa: PLR2004 - rounds to nothing
+        return "<.1"
+    return f"{100 * value:.0f}" if value >= 0.0995 or not value else f"{100 * value:.1f}"  # noqa: PLR2004
+
+
+def _is_spared(example: Mapping[str, Any], measure: Mapping[str, Any]) -> bool:
+    """Say whether a flagged value lies on the good side: another condition of the check did it."""
+    value, threshold = example["measured"], measure["threshold"]
+    if value is None or threshold is None:
+        return False
+    return bool(value > threshold if measure["side"] == "below" else value < threshold)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from checks.metrics.image_measure import measure_image
+from checks.metrics.image_measure import measure_image, measure_images
 from checks.metrics.image_schema import ERROR_KINDS, IMAGE_METRICS, Limits
 
 LIMITS = Limits(max_pixels=1_000_000)
@@ -280,3 +280,44 @@ def test_png_bomb_is_not_inflated() -> None:
     chunk = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
     body = PNG[:8] + chunk + PNG[33:]
     assert measure(body)["error_kind"] == "too_many_pixels"
+
+
+def test_together_is_as_alone() -> None:
+    """Small and large, grey and coloured, sound and broken files: the same rows, in order."""
+    small = [encode(scene(40, 30 + i % 2, seed=i), "PNG") for i in range(6)]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encode(scene(40, 30, seed=9), "JPEG", exif=exif)
+    grey = encode(scene(40, 30, seed=8).convert("L"), "PNG")
+    files: list[bytes | OSError] = [
+        *small, b"", turned, grey, JPEG, small[0][:60], small[1],
+        PermissionError(13, "no"), PNG, grey,
+    ]  # fmt: skip
+    named = [(content, "a.png", str(i)) for i, content in enumerate(files)]
+    expected = [measure_image(content, "a.png", LIMITS) for content in files]
+    found = list(measure_images(named, LIMITS))
+    for one, other in zip(expected, found, strict=True):
+        told = one["error_kind"] == "unreadable_file"  # its digest is that of its address
+        assert {**one, "xxh3_128": other["xxh3_128"] if told else one["xxh3_128"]} == other
+
+
+def test_rows_come_before_a_large_picture_is_touched() -> None:
+    """All rows before a large picture are out when its bytes are still to be decoded."""
+    big = encode(scene(400, 300), "PNG")
+    rows = measure_images([(PNG, "a.png", ""), (big, "b.png", "")], LIMITS)
+    assert next(rows)["width_px"] == 160
+    assert next(rows)["width_px"] == 400
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.booleans()), max_size=8))
+def test_any_mix_of_shapes_is_measured_as_alone(shapes: list[tuple[int, int, bool]]) -> None:
+    """Whatever shapes come together, every row is the one that its file gets alone."""
+    contents = []
+    for i, (width, height, is_grey) in enumerate(shapes):
+        noise = np.random.default_rng(i).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image = Image.fromarray(noise)
+        contents.append(encode(image.convert("L") if is_grey else image, "PNG"))
+    files = [(content, None, "") for content in contents]
+    expected = [measure_image(content, None, LIMITS) for content in contents]
+    assert expected == list(measure_images(files, LIMITS))

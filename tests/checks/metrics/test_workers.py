@@ -1,4 +1,5 @@
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def work(folder, items):
             except MemoryError:
                 yield {"memory": "refused"}
                 continue
+        if name == "batch":  # all items are measured before the first is answered
+            mine = [row for _, row in items]
+            if len(items) > 1 and any(row % 7 == 3 for row in mine):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if row % 7 == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
         print("noise on stdout")
         yield {"row": row, "pid": os.getpid()}
 
@@ -71,6 +78,30 @@ def test_a_deadly_item_costs_only_itself(run: Run, tmp_path: Path) -> None:
     assert lost[0].result == Lost("worker_died", "its worker process ended with SIGKILL, 2 times")
     assert len(list(tmp_path.glob("die1.*"))) == 2
     assert len(answers) == 4
+
+
+def test_a_batch_that_dies_costs_only_the_guilty_item(run: Run) -> None:
+    """Items that are measured together are done again one by one when their worker is lost."""
+    answers = run(*["batch"] * 10, job_size=10)
+    lost = [a.position for a in answers if isinstance(a.result, Lost)]
+    assert [a.position for a in answers] == list(range(10))
+    assert lost == [3]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_slow_caller_does_not_cost_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time that the caller spends with an answer is not held against the workers."""
+    real, spent = time.monotonic, 0.0
+    monkeypatch.setattr("checks.metrics.workers.time.monotonic", lambda: real() + spent)
+    jobs = [Job(i, (("ok", i),)) for i in range(6)]
+    answers = run_jobs("toy_worker", str(tmp_path), jobs, workers=2, limits=Limits())
+    kinds = []
+    for answer in answers:
+        spent += 10_000.0
+        kinds.append(type(answer.result))
+    assert kinds == [dict] * 6
 
 
 def test_an_innocent_item_survives_a_killed_worker(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from checks.core.check import load_checks
 from checks.core.run import run_set_checks
+from checks.sets import copies, looks
+from checks.sets.looks import Looks, Rule, pair_looks
 
 CHECKS = load_checks()
 KINDS = ("bytes", "pixels", "jpeg", "resized", "mirror", "turned")
@@ -85,7 +88,7 @@ def test_turns_are_named(profiled: dict[str, pl.LazyFrame]) -> None:
     found = run_set_checks(profiled, [CHECKS["near_duplicate"]]).findings
     told = " ".join(found["evidence"])
     assert "mirrored left to right" in told
-    assert "turned by" in told
+    assert "turned by 90 degrees to the left" in told
 
 
 def test_leaks(profiled: dict[str, pl.LazyFrame]) -> None:
@@ -120,3 +123,82 @@ def test_small_pictures_need_more_agreement(profiled: dict[str, pl.LazyFrame]) -
     assert pairs_of("near_duplicate", {**profiled, "metrics": small.lazy()}) == set()
     large = small.with_columns(width_px=100, height_px=100)
     assert pairs_of("near_duplicate", {**profiled, "metrics": large.lazy()}) != set()
+
+
+def test_pairs_are_computed_once_and_forgotten(
+    profiled: dict[str, pl.LazyFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three checks on the same tables share one search, and nothing outlives the tables."""
+    searched = []
+
+    def count(best: pl.DataFrame, rule: Rule) -> Looks:
+        searched.append(rule)
+        return pair_looks(best, rule)
+
+    monkeypatch.setattr(copies, "pair_looks", count)
+    names = ("near_duplicate", "cross_split_leak", "conflicting_labels")
+    tables = {name: table.collect().lazy() for name, table in profiled.items()}
+    run_set_checks(tables, [CHECKS[name] for name in names])
+    assert len(searched) == 1
+    del tables
+    gc.collect()
+    assert copies._KNOWN == {}
+
+
+def describe(words: np.ndarray, first: np.ndarray) -> pl.DataFrame:
+    """Contents with these 256-bit hashes, whose 64-bit hash is `first`."""
+    columns = {f"phash256_{at}": words[:, at] for at in range(4)}
+    return pl.DataFrame({
+        "content": [f"{at:04}" for at in range(len(words))], "phash64": first, **columns,
+    }).with_columns(
+        phash64_d4=pl.lit(None, pl.UInt64), ac_std=30.0, width_px=100, height_px=100
+    )  # fmt: skip
+
+
+RULE = Rule(bits64_max=6, bits256_max=40, bits256_small=16, ac_std_min=4.0)
+
+
+def test_equal_hashes_are_one_look() -> None:
+    """Contents with equal hashes have one look, in the order of the contents, and no pair."""
+    words = np.random.default_rng(0).integers(0, 2**64, (6, 4), dtype=np.uint64)
+    found = pair_looks(describe(words[[0, 1, 0, 2, 1, 0]], words[[0, 1, 0, 2, 1, 0], 0]), RULE)
+    assert found.look.to_list() == [0, 1, 0, 2, 1, 0]
+    assert found.pairs.is_empty()
+
+
+def test_a_crowd_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket over the cap, and pairs beyond what a look keeps, stand among the facts."""
+    words = np.zeros((30, 4), np.uint64)
+    words[:, 3] = np.arange(30)
+    monkeypatch.setattr(looks, "BUCKET_MAX", 20)
+    found = pair_looks(describe(words, words[:, 0]), RULE)
+    assert found.pairs.is_empty()
+    crowd = found.facts["phash64_over_20"]
+    assert isinstance(crowd, dict)
+    assert crowd["hashes"] == 30
+    monkeypatch.setattr(looks, "BUCKET_MAX", 1_000)
+    monkeypatch.setattr(looks, "PARTNERS_MAX", 0)
+    found = pair_looks(describe(words, words[:, 0]), RULE)
+    assert found.facts["phash64_pairs_left_out"] == 30 * 29 // 2
+
+
+def test_members_of_a_look_are_all_judged(profiled: dict[str, pl.LazyFrame]) -> None:
+    """Different contents with one hash are all flagged for one keeper, across splits as leaks."""
+    metrics = profiled["metrics"].collect()
+    row = metrics.filter(pl.col("sample_id") == "00")
+    more = pl.concat(
+        [row.with_columns(sample_id=pl.lit(f"x{at}"), pixel_digest=pl.lit(f"d{at}"))
+         for at in range(3)]
+    )  # fmt: skip
+    known = profiled["samples"].collect()
+    rows = known.filter(pl.col("sample_id") == "00")
+    added = pl.concat([rows.with_columns(sample_id=pl.lit(f"x{at}")) for at in range(3)])
+    tables = {"samples": pl.concat([known, added]).lazy(),
+              "metrics": pl.concat([metrics, more]).lazy()}  # fmt: skip
+    found = run_set_checks(tables, [CHECKS["near_duplicate"]]).findings
+    assert set(found.filter(pl.col("suggestion") == "00")["sample_id"]) >= {"x0", "x1", "x2"}
+    in_test = pl.when(pl.col("sample_id") == "x2").then(pl.lit("test")).otherwise("split")
+    tables["samples"] = tables["samples"].with_columns(split=in_test)
+    leaks = run_set_checks(tables, [CHECKS["cross_split_leak"]]).findings
+    assert set(leaks["sample_id"]) >= {"00", "x0", "x1"}
+    assert set(leaks["suggestion"]) == {"x2"}

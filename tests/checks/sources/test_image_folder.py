@@ -1,10 +1,13 @@
 import os
+import pickle
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from checks.core.errors import SourceError
 from checks.core.tables import Entries, guard
+from checks.sources.listing import Listing, list_files
 from checks.sources.source import open_source
 
 
@@ -109,8 +112,46 @@ def test_a_vanished_file_is_an_error_value(tmp_path: Path):
 def test_fingerprint_changes_with_the_files(tmp_path: Path):
     """The mark of a folder is equal for an unchanged one and another after a file grew."""
     plant(tmp_path, "cat/a.jpg")
-    source = open_source(tmp_path)
-    before = source.fingerprint(source.entries())
-    assert before == source.fingerprint(source.entries())
+
+    def mark() -> str:
+        source = open_source(tmp_path)
+        return str(source.fingerprint(source.entries()))
+
+    before = mark()
+    assert before == mark()
     plant(tmp_path, "cat/a.jpg", data=b"xy")
-    assert before != source.fingerprint(source.entries())
+    assert before != mark()
+
+
+def test_one_source_tells_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder is listed once for opening, entries and problems; a sent source takes no listing."""
+    plant(tmp_path, "cat/a.jpg", "README.md")
+    calls = []
+
+    def count(*given: object) -> Listing:
+        calls.append(given)
+        return list_files(*given)  # type: ignore[arg-type]
+
+    for module in ("source", "image_folder"):
+        monkeypatch.setattr(f"checks.sources.{module}.list_files", count)
+    source = open_source(tmp_path)
+    first = source.entries()
+    plant(tmp_path, "cat/b.jpg")
+    assert source.entries().equals(first)
+    assert source.problems()["uri"].to_list() == ["README.md"]
+    assert len(calls) == 1
+    sent = pickle.loads(pickle.dumps(source))  # noqa: S301 - our own
+    assert len(calls) == 1
+    assert sent == source
+    assert sent.entries().height == 2
+
+
+def test_digests_are_those_of_the_bytes(tmp_path: Path):
+    """Digests read by blocks equal those of the whole content; a vanished file is an error."""
+    plant(tmp_path, "cat/a.jpg", "cat/b.jpg", data=b"x" * 3_000_000)
+    source = open_source(tmp_path)
+    entries = source.entries()
+    (tmp_path / "cat/b.jpg").unlink()
+    first, second = source.digests(entries)
+    assert first == xxhash.xxh3_128_hexdigest(b"x" * 3_000_000)
+    assert isinstance(second, FileNotFoundError)

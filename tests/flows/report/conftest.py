@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from PIL import Image
 
 from checks.core.check import Check
 from flows.app.store import RunFolder
+from flows.report import build_report
 
 ARMS = {"raw": 0.0, "raw_again": 0.0006, "cleaned": 0.016, "random_drop": -0.004, "oracle": 0.024}
 TIERS = {"train": (0.9, 0.006), "probe": (0.86, 0.004)}
@@ -48,7 +50,7 @@ class MadeRun:
 
     path: Path
     source: MadeSource
-    truth: pl.DataFrame
+    truth: pl.DataFrame | None
     checks: dict[str, Check]
 
     def options(self) -> dict[str, Any]:
@@ -365,6 +367,53 @@ def make_table_run(path: Path) -> MadeRun:
                              "experiment": experiment, "config": config})  # fmt: skip
     frame = pl.DataFrame(rows, schema_overrides={"row": pl.Int64})
     return MadeRun(path, MadeSource("table", frame), truth, {})
+
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+k"
+    "cQAAAABJRU5ErkJggg=="
+)
+METRICS = ("luma_mean", "luma_std", "sharpness_p90", "entropy_bits", "colourfulness", "area_px",
+           "aspect_ratio", "jpeg_quality")  # fmt: skip
+
+
+def make_gallery_run(path: Path, count: int = 2000, classes: int = 40) -> MadeRun:
+    """Write a run of 30 checks over 8 metrics of pictures that are not there, and return it."""
+    rng = np.random.default_rng(5)
+    places = [(f"{i % classes}/{i:05d}.jpg", 0, str(i).encode()) for i in range(count)]
+    samples = identify(places, lambda i: f"class {i % classes:02d}")
+    made = {name: rng.lognormal(3, 0.4 + at / 4, count) for at, name in enumerate(METRICS)}
+    metrics = samples.select("sample_id").with_columns(
+        error_kind=pl.lit(None, pl.String), **{name: pl.Series(v) for name, v in made.items()}
+    )
+    checks, parts = {}, []
+    for at in range(30):
+        name, check_id = METRICS[at % len(METRICS)], f"made_check_number_{at:02d}"
+        limit = float(np.quantile(made[name], 0.9 + at / 500))
+        flagged = metrics.filter(pl.col(name) > limit)
+        parts.append(find(check_id, flagged["sample_id"].to_list(), value=flagged[name].to_list(),
+                          threshold=limit, evidence=f"{name} above"))  # fmt: skip
+        checks[check_id] = dataclasses.replace(
+            make_check(check_id, "Flag what is made.", "it is made.", **{f"{name}_min": limit}),
+            needs=(name,), id=check_id,
+        )  # fmt: skip
+    tables = {"samples": samples, "metrics": metrics, "findings": pl.concat(parts)}
+    write_run(path, tables, {"profile": {"modality": "image"}, "config": CONFIG})
+    return MadeRun(path, MadeSource("image", {}), None, checks)
+
+
+@pytest.fixture(scope="module")
+def gallery_run(tmp_path_factory: pytest.TempPathFactory) -> MadeRun:
+    """A run with many classes, checks and metrics, without pictures and truth."""
+    return make_gallery_run(tmp_path_factory.mktemp("gallery") / "run")
+
+
+@pytest.fixture(scope="module")
+def gallery_report(gallery_run: MadeRun) -> dict[str, Any]:
+    """Its report, with one and the same pixel for every picture; not to be changed."""
+    report = build_report(gallery_run.path, **gallery_run.options())
+    examples = [e for section in report["findings"] for e in section["examples"]]
+    return report | {"thumbnails": {e["sample_id"]: PIXEL for e in examples}}
 
 
 @pytest.fixture

@@ -5,18 +5,36 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.report import build_report, write_report
+from flows.report import build_report, render_html, write_report
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 pytestmark = pytest.mark.browser
+AA = 4.5  # WCAG 2.2, 1.4.3, text of normal size
+PICTURE_PX = 96  # smaller ones cannot be judged
+NARROWEST = """() => Math.min(...[...document.querySelectorAll('details[open] .tiles img')]
+  .map(picture => picture.getBoundingClientRect().width))"""
+CONTRASTS = """() => {
+  const light = text => {
+    const [r, g, b] = text.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = getComputedStyle(document.body).backgroundColor;
+  return [...document.querySelectorAll('.heat td, .picker td:not(.void), .swatch')].map(cell => {
+    const style = getComputedStyle(cell), clear = style.backgroundColor === 'rgba(0, 0, 0, 0)';
+    const pair = [light(style.color), light(clear ? ground : style.backgroundColor)];
+    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  });
+}"""
 
 
 @pytest.fixture
@@ -63,3 +81,49 @@ def _watch(browser: Any, page_file: Path) -> tuple[list[str], list[str]]:
         assert abs(page.locator("#findings").bounding_box()["y"]) < 120
         page.close()
     return asked, said
+
+
+def test_a_pair_of_metrics_is_chosen(browser: Any, gallery_report: Any, tmp_path: Path) -> None:
+    """One plot is seen at a time; a click, or a key, on another pair shows that one instead."""
+    page, asked = _open(browser, gallery_report, tmp_path, width=1280, scheme="light")
+    plots = page.locator(".plot:visible")
+    assert plots.count() == 1
+    first = plots.locator("figcaption").inner_text()
+    page.click("label:has(#pair-2-6)")
+    assert plots.count() == 1
+    assert plots.locator("figcaption").inner_text() == "aspect ratio over sharpness p90"
+    assert plots.locator("figcaption").inner_text() != first
+    page.keyboard.press("ArrowRight")
+    assert plots.locator("figcaption").inner_text() == "aspect ratio over entropy bits"
+    for x, y in combinations(range(8), 2):
+        page.check(f"#pair-{x}-{y}", force=True)
+        assert plots.count() == 1
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 420])
+def test_the_gallery_can_be_read(
+    browser: Any, gallery_report: Any, tmp_path: Path, scheme: str, width: int
+) -> None:
+    """Nothing sticks out, text on colour has a contrast of 4.5, pictures are 96 px or more wide."""
+    page, _ = _open(browser, gallery_report, tmp_path, width=width, scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 1000
+    assert min(contrasts) >= AA
+    assert page.evaluate(NARROWEST) >= PICTURE_PX
+    page.close()
+
+
+def _open(
+    browser: Any, report: Any, folder: Path, *, width: int, scheme: str
+) -> tuple[Any, list[str]]:
+    file = folder / "report.html"
+    file.write_text(render_html(report), "utf-8")
+    asked: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    return page, asked

@@ -40,7 +40,10 @@ def parse(html: str) -> Page:
 def poison(value: Any) -> Any:
     """Return a report whose every text is hostile; numbers, keys and pictures stay."""
     if isinstance(value, dict):
-        return {key: item if key == "thumbnails" else poison(item) for key, item in value.items()}
+        return {
+            key: item if key in ("thumbnails", "details") else poison(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [poison(item) for item in value]
     return HOSTILE if isinstance(value, str) else value

@@ -1,0 +1,198 @@
+"""The approved baseline of a data set: stored from a run, read back, compared with each later run.
+
+Later runs are compared with what a person approved, never with the run before: a slow drift would
+pass such a chain of comparisons step by step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from checks.core.errors import TableError
+from checks.metrics.baseline import (
+    Baseline,
+    Of,
+    compare_baseline,
+    flatten,
+    make_baseline,
+)
+from checks.metrics.drift import WORDS, Limits
+from checks.metrics.image_schema import METRICS_VERSION
+from checks.metrics.tabular_profile import number_of, text_of
+from checks.sources.identity import digest_rows
+from flows.app.config import Config
+from flows.app.intake import KEY, open_data, read_table_profile
+from flows.app.store import RunFolder, StoreError, writing
+
+FILE = "baseline.json"
+LEFT_OUT = ("identifier", "datetime")  # they grow by nature
+APPROVE = "gristmill baseline approve RUN --out {file}"
+
+
+def approve(run_path: Path, out: Path | None = None) -> tuple[Path, Baseline]:
+    """Store what the columns of a run look like as the baseline of later runs.
+
+    Args:
+        run_path: the run folder; its metrics are read, and for a table the data again.
+        out: the file; baseline.json beside the configuration by default.
+
+    Raises:
+        StoreError: it is no run folder, nothing is measured yet, the data of a table has changed
+            since, or the file cannot be written.
+    """
+    run = RunFolder(run_path)
+    config = run.read_config()
+    made = describe(config, run)
+    path = out or Path(os.path.normpath(config.locate(FILE)))
+    with writing(path) as file:
+        file.write(made.to_json().encode())
+    return path, made
+
+
+def describe(config: Config, run: RunFolder) -> Baseline:
+    """Return the baseline that a run would be.
+
+    Raises:
+        StoreError: nothing is measured yet, or the data of a table has changed since.
+    """
+    profile = run.read_json("profile.json")
+    samples, metrics = run.read_table("samples"), run.read_table("metrics")
+    wanted: dict[str, str] = {}
+    source = None
+    if profile.get("modality") == "table":
+        source = open_data(config)
+        _refuse_changed(source, samples)
+        kinds = {column.name: column.kind for column in read_table_profile(run).features}
+        wanted = {name: _reading(kind) for name, kind in kinds.items() if kind not in LEFT_OUT}
+    values = read_values(samples, metrics, source, wanted)
+    measured = datetime.fromtimestamp(run.file("metrics.parquet").stat().st_mtime, UTC)
+    about = {
+        "run": run.path.resolve().name, "source": config.source.path,
+        "modality": profile.get("modality"), "samples": samples.height,
+        "splits": profile.get("splits"), "measured": measured.isoformat(timespec="seconds"),
+        "read_as": wanted, "gristmill": version("gristmill"), "metrics_version": METRICS_VERSION,
+    }  # fmt: skip
+    return make_baseline(values, samples.select("split", "label"), about)
+
+
+def load(path: Path) -> Baseline:
+    """Return the baseline in the file `path`.
+
+    Raises:
+        StoreError: there is no such file.
+        TableError: it holds no baseline, or one that was changed by hand.
+    """
+    try:
+        return Baseline.from_json(path.read_text("utf-8"), str(path))
+    except OSError as refused:
+        advice = f"Approve a run first: {APPROVE.format(file=path)}."
+        raise StoreError(str(path), "no such baseline", advice=advice) from refused
+    except UnicodeDecodeError as broken:
+        raise TableError(str(path), "no baseline", got=str(broken)) from broken
+
+
+def measure_drift(config: Config, run: RunFolder, source: Any) -> Mapping[str, Any] | None:
+    """Compare a run with the approved baseline: drift.parquet, drift.json; None without one.
+
+    Returns:
+        baseline (what is known of it, and its digest), limits, columns (see `compare_baseline`),
+        new (columns that the baseline does not know), note (why nothing was compared, or None).
+
+    Raises:
+        TableError: the baseline is none, or was changed by hand.
+        StoreError: the disk is full or refuses.
+    """
+    asked = config.drift
+    if asked.baseline is None:
+        return None
+    path = config.locate(asked.baseline)
+    if not path.is_file():
+        how = APPROVE.format(file=asked.baseline)
+        absent = f"drift: {asked.baseline} is not there, so nothing was compared. Approve: {how}"
+        return _store(run, {"baseline": None, "columns": [], "new": [], "note": absent})
+    baseline = load(path)
+    limits = Limits(asked.psi_moderate, asked.psi_large, asked.ratio_moderate, asked.ratio_large,
+                    asked.moved_frac_min, asked.false_alarm)  # fmt: skip
+    samples, metrics = run.read_table("samples"), run.read_table("metrics")
+    wanted = baseline.about.get("read_as") or {}
+    values = read_values(samples, metrics, source if wanted else None, wanted)
+    note: str | None = None
+    if source.modality == "image" and baseline.about.get("metrics_version") != METRICS_VERSION:
+        values = {"metric": metrics.select("sample_id")}
+        note = (
+            f"drift: {asked.baseline} was measured by another version of the metrics, so only the "
+            f"classes are compared. Approve anew: {APPROVE.format(file=asked.baseline)}"
+        )
+    rows = compare_baseline(baseline, values, samples.select("split", "label"), limits)
+    told = {"file": asked.baseline, "digest": baseline.digest, **baseline.about}
+    return _store(run, {
+        "baseline": told, "limits": asked.model_dump(exclude={"baseline"}), "columns": rows,
+        "new": _list_new(run, baseline) if wanted else [], "note": note,
+    })  # fmt: skip
+
+
+def read_values(
+    samples: pl.DataFrame, metrics: pl.DataFrame, source: Any, wanted: Mapping[str, str]
+) -> dict[Of, pl.DataFrame]:
+    """Return what is compared: the metrics of each sample, and the wanted columns of a table.
+
+    Args:
+        samples: tables.Samples.
+        metrics: one row for each sample.
+        source: the table; not read where nothing is `wanted`.
+        wanted: columns and how each is read: number, category, or length (of a text).
+
+    """
+    sizes = samples.select("sample_id", "byte_size")
+    measured = metrics.join(sizes, on="sample_id", how="left", coalesce=True)
+    if not wanted:
+        return {"metric": measured}
+    scan = source.scan()
+    types = scan.collect_schema()
+    read = [_read(name, str(types[name]), how) for name, how in wanted.items() if name in types]
+    keyed = samples.select(*KEY).lazy().join(scan.select(*KEY, *read), on=KEY, how="inner")
+    return {"metric": measured, "column": keyed.drop(KEY).collect(engine="streaming")}
+
+
+def _refuse_changed(source: Any, samples: pl.DataFrame) -> None:
+    now = digest_rows(source.scan(), source.content_columns)
+    same = now.join(samples, on=[*KEY, "xxh3_128"], how="semi").height
+    if same != samples.height or same != now.height:
+        told = f"{same} of {samples.height} rows are as they were"
+        raise StoreError("baseline", "the data has changed since it was measured", got=told,
+                         advice="Run it again, then approve that run.")  # fmt: skip
+
+
+def _reading(kind: str) -> str:
+    return {"number": "number", "text": "length"}.get(kind, "category")
+
+
+def _read(name: str, dtype: str, how: str) -> pl.Expr:
+    if how == "number":
+        return number_of(name, dtype).alias(name)
+    text = text_of(name, dtype)
+    filled = pl.when(text != "").then(text)
+    return (filled.str.len_chars().cast(pl.Int64) if how == "length" else filled).alias(name)
+
+
+def _list_new(run: RunFolder, baseline: Baseline) -> list[str]:
+    """Columns of a table that the baseline does not know."""
+    known = {column.name for column in baseline.columns}
+    told = (column for column in read_table_profile(run).features if column.kind not in LEFT_OUT)
+    return sorted(column.name for column in told if column.name not in known)
+
+
+def _store(run: RunFolder, told: dict[str, Any]) -> Mapping[str, Any]:
+    rows = told["columns"]
+    told["words"] = {word: sum(1 for row in rows if row["word"] == word) for word in WORDS[::-1]}
+    with writing(run.file("drift.parquet")) as file:
+        flatten(rows).write_parquet(file)
+    run.write_json("drift.json", told)
+    return told
