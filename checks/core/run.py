@@ -58,7 +58,7 @@ def run_row_checks(metrics: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFra
     used = sorted({name for check in rows for name in _names(check)} - {"sample_id"})
     frame = metrics.select("sample_id", *(pl.col(name).alias(f"_{name}") for name in used), *flags)
     judged = frame.collect()
-    parts = [_find(judged, check) for check in rows]
+    parts = [_find(judged, check) for check in _flagging(judged, rows)]
     return guard(Findings, _gather(parts), "row checks")
 
 
@@ -78,7 +78,8 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
         TableError: the findings break their model.
     """
     everyone = tables["samples"].select("sample_id").sort("sample_id").collect()
-    scores, parts = everyone, [_gather([])]
+    scores: pl.DataFrame = everyone
+    parts: list[pl.LazyFrame] = []
     facts: dict[str, Mapping[str, object]] = {}
     shown = _hide_unreadable(tables)
     for check in (check for check in checks if check.kind == "set"):
@@ -87,7 +88,7 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
             facts[check.id] = {"not_run": f"no table {', '.join(absent)}"}
             continue
         judged: Judged = check({n: t for n, t in shown.items() if n in _names(check)})
-        parts.append(_complete(judged.findings, check))
+        parts.append(_complete(judged.findings.lazy(), judged.findings.columns, check))
         facts[check.id] = dict(judged.facts)
         if judged.scores is not None:
             scores = _add_score(scores, judged.scores, check)
@@ -126,24 +127,31 @@ def _flag(check: Check, read: pl.Expr) -> pl.Expr:
     return rule if "error_kind" in check.needs else rule & read
 
 
-def _find(judged: pl.DataFrame, check: Check) -> pl.DataFrame:
+def _flagging(judged: pl.DataFrame, rows: Sequence[Check]) -> list[Check]:
+    """The checks that flag a row; most flag none, and cost nothing further."""
+    for check in rows:
+        if judged.schema[check.id] != pl.Boolean:
+            raise CheckError(f"checks.{check.id}", "does not answer yes or no",
+                             got=str(judged.schema[check.id]), allowed="Boolean.")  # fmt: skip
+    hits = judged.select(pl.col([check.id for check in rows]).any())
+    return [check for check in rows if hits[check.id].any()]
+
+
+def _find(judged: pl.DataFrame, check: Check) -> pl.LazyFrame:
     """The flagged rows of one check, with what was measured as value and evidence."""
-    if judged.schema[check.id] != pl.Boolean:
-        raise CheckError(f"checks.{check.id}", "does not answer yes or no",
-                         got=str(judged.schema[check.id]), allowed="Boolean.")  # fmt: skip
-    flagged = judged.filter(pl.col(check.id))
     first = pl.col(f"_{check.needs[0]}")
     numeric = judged.schema[f"_{check.needs[0]}"].is_numeric()
-    found = flagged.select(
-        "sample_id",
-        value=first.cast(pl.Float64).fill_nan(None) if numeric else pl.lit(None, pl.Float64),
-        threshold=pl.lit(_threshold(check), pl.Float64),
-        evidence=pl.concat_str(
-            [_phrase(name, flagged.schema[f"_{name}"]) for name in _told(check)],
+    found = {
+        "sample_id": pl.col("sample_id"),
+        "value": first.cast(pl.Float64).fill_nan(None) if numeric else pl.lit(None, pl.Float64),
+        "threshold": pl.lit(_threshold(check), pl.Float64),
+        "evidence": pl.concat_str(
+            [_phrase(name, judged.schema[f"_{name}"]) for name in _told(check)],
             separator="; ", ignore_nulls=True,
         ),
-    )  # fmt: skip
-    return _complete(found, check)
+    }  # fmt: skip
+    flagged = judged.lazy().filter(pl.col(check.id)).select(**found)
+    return _complete(flagged, list(found), check)
 
 
 def _threshold(check: Check) -> float | None:
@@ -157,23 +165,22 @@ def _phrase(name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.lit(f"{name} ") + rounded.cast(pl.String)
 
 
-def _complete(found: pl.DataFrame, check: Check) -> pl.DataFrame:
+def _complete(found: pl.LazyFrame, known: Sequence[str], check: Check) -> pl.LazyFrame:
     """Give a check's own columns the rest of tables.Findings; its own severity stands."""
     defaults = {
         "column": pl.lit(None, pl.String), "threshold": pl.lit(None, pl.Float64),
         "suggestion": pl.lit(None, pl.String), "severity": pl.lit(check.severity),
     }  # fmt: skip
-    absent = [e.alias(name) for name, e in defaults.items() if name not in found.columns]
-    named = found.with_columns(
-        *absent, check_id=pl.lit(check.id), dimension=pl.lit(check.dimension)
-    )
-    return named.select(pl.col(FINDING_COLUMNS))
+    named = {"check_id": pl.lit(check.id), "dimension": pl.lit(check.dimension)}
+    absent = {name: e for name, e in defaults.items() if name not in known}
+    return found.select(({n: pl.col(n) for n in known} | absent | named)[name].alias(name)
+                        for name in FINDING_COLUMNS)  # fmt: skip
 
 
-def _gather(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _gather(parts: Sequence[pl.LazyFrame]) -> pl.DataFrame:
     schema = {name: column.dtype.type for name, column in Findings.to_schema().columns.items()}
-    empty = pl.DataFrame(schema=schema)
-    return pl.concat([empty, *parts], how="vertical").sort(KEY)
+    empty = pl.LazyFrame(schema=schema)
+    return pl.concat([empty, *parts], how="vertical").sort(KEY).collect()
 
 
 def _hide_unreadable(tables: Mapping[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:

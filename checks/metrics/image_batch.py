@@ -17,7 +17,7 @@ from checks.metrics.levels import LEVEL_METRICS, describe_levels
 from checks.metrics.likeness import HASH_METRICS, hash_pictures
 from checks.metrics.sharpness import SHARPNESS_METRICS, measure_many
 
-_SAMPLED_FROM_PX = 65_536  # larger pictures give every second pixel and row to the histogram
+_SAMPLES_PX, _STEP_MAX = 16_384, 4  # at least so many pixels, in even steps, for the histogram
 _BORDER_TOLERANCE = 2  # grey levels: JPEG noise on a flat margin
 _GREY_FRAC = 0.001  # share of coloured pixels up to which the content counts as grey
 FINE_METRICS = (*SHARPNESS_METRICS, "blockiness")  # null where there are too few pixels
@@ -37,7 +37,7 @@ def describe_pictures(pictures: Sequence[Decoded], orientations: Sequence[int]) 
     alone = len(pictures) == 1  # no copy then
     pixels: Any = pictures[0].pixels[None] if alone else np.stack([one.pixels for one in pictures])
     count, height, width = pixels.shape
-    step = 2 if height * width >= _SAMPLED_FROM_PX else 1
+    step = max(1, min(_STEP_MAX, math.isqrt(height * width // _SAMPLES_PX)))
     scanned = np.empty((count, kernels.SCANNED), np.int64)
     if pixels.dtype == np.uint8:
         grey_NHW = pixels

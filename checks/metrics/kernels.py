@@ -70,7 +70,7 @@ def _take_samples(line: Packed, step: int, out: NDArray[np.int32]) -> None:
             blue[x] = (word >> np.uint32(16)) & np.uint32(255)
         return
     for x in range(red.size):
-        word = line[x * 2]
+        word = line[x * step]
         red[x] = word & np.uint32(255)
         green[x] = (word >> np.uint32(8)) & np.uint32(255)
         blue[x] = (word >> np.uint32(16)) & np.uint32(255)
@@ -124,8 +124,8 @@ def scan_picture(packed_HW: Packed, step: int, grey_HW: Grey) -> tuple[Counts, C
 
     Brightness is sqrt(.241 R2 + .691 G2 + .068 B2), rounded (Finley's HSP, cleanvision's metric).
     The sums: rg = R - G, rg2, yb = R + G - 2 B (twice Hasler's), yb2, and the count of pixels
-    whose channels lie more than 12 levels apart. Both are sampled at every `step`-th (1 or 2)
-    pixel and row; luma is ITU-R 601, rounded as Pillow's `convert("L")` rounds.
+    whose channels lie more than 12 levels apart. Both are sampled at every `step`-th pixel
+    and row; luma is ITU-R 601, rounded as Pillow's `convert("L")` rounds.
     """
     height, width = packed_HW.shape
     counts = np.zeros((_LANES, 256), np.int64)

@@ -46,7 +46,7 @@ def test_grey_equals_pillow(shape: tuple[int, int]) -> None:
     np.testing.assert_array_equal(expected, found)
 
 
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("step", [1, 2, 3])
 @pytest.mark.parametrize("shape", [*SHAPES, (3, 9001)])
 def test_histograms_and_colour_sums_equal_numpy(shape: tuple[int, int], step: int) -> None:
     """Counts and sums equal numpy's, sampled or not, also in rows of several chunks."""
@@ -87,7 +87,7 @@ def test_sums_of_long_rows_do_not_overflow(colour: tuple[int, int, int]) -> None
     assert expected == scan(rgb, 1)[1][:4].tolist()
 
 
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("step", [1, 2, 3])
 def test_many_pictures_are_scanned_as_one(step: int) -> None:
     """A picture among others has the luma and the numbers that it has alone, and those of grey."""
     words = np.stack([packed(picture(90, 70 + i, 3)[:, :70]) for i in range(3)])
