@@ -14,7 +14,7 @@ from typing import Literal
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("gristmill", "polars", "torch", "prefect", "great_expectations", "pandera", "pillow")
+PACKAGES = ("gristmill", "polars", "torch", "prefect", "great_expectations", "pandera", "pillow", "numba", "simplejpeg")
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,13 +99,15 @@ def _words(looks: pl.DataFrame) -> Hashes:
 
 def _fit_small(looks: pl.DataFrame, rule: Rule) -> tuple[Rule, dict[str, object]]:
     """Give small pictures the most bits that random pairs of this set allow."""
+    if not looks["small"].any():
+        return rule, {}
     words = _words(looks)
     one, two = np.random.default_rng(0).integers(0, looks.height, (2, LOOKS))
-    bits = np.sort(count_bits(words[one[one != two]], words[two[one != two]]))
-    allowed = int(LOOK_SHARE * bits[int(LOOK_QUANTILE * bits.size)])
+    bits = count_bits(words[one[one != two]], words[two[one != two]])
+    nth = int(LOOK_QUANTILE * bits.size)
+    allowed = int(LOOK_SHARE * np.partition(bits, nth)[nth])
     limit = min(max(allowed, rule.bits256_small), rule.bits256_max)
-    facts = {"bits256_small_limit": limit} if looks["small"].any() else {}
-    return replace(rule, bits256_small=limit), dict(facts)
+    return replace(rule, bits256_small=limit), {"bits256_small_limit": limit}
 
 
 def _search(
