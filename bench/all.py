@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("demos", "defects", "verdicts")
+BENCHMARKS = (
+    "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
+    "twins", "hashes", "drift",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -14,7 +14,10 @@ from typing import Literal
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("gristmill", "polars", "torch", "prefect", "great_expectations", "pandera", "pillow", "numba", "simplejpeg")
+PACKAGES = (
+    "gristmill", "polars", "torch", "prefect", "great_expectations", "pandera", "pillow",
+    "simplejpeg", "numba",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

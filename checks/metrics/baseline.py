@@ -126,8 +126,8 @@ def compare_baseline(
 
     Args:
         baseline: what was approved.
-        values: as for `make_baseline`; a column that is not there any more counts as large drift,
-            a metric that is not measured any more is not judged.
+        values: as for `make_baseline`; a column, or the classes of a split, that are not there
+            any more count as large drift, a metric that is not measured any more is not judged.
         labels: as for `make_baseline`.
         limits: what counts as drift.
 
@@ -188,7 +188,7 @@ def _compare(
                     medians=(column.median, median))  # fmt: skip
     if gone:
         sentence = f"{shown}: not there any more"
-        told["word"] = "large" if column.of == "column" else "not_judged"
+        told["word"] = "not_judged" if column.of == "metric" else "large"
     return told | {
         "name": column.name, "of": column.of, "split": column.split, "kind": column.bins.kind,
         "median_baseline": column.median, "median": median, "sentence": sentence,

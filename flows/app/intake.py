@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from checks.metrics.image_history import Verified, read_history, verify_known
-from checks.metrics.image_schema import Limits
+from checks.metrics.image_schema import METRICS_VERSION, Limits
 from checks.metrics.tabular_profile import TableProfile
 from checks.sources.identity import digest_rows, identify
 from checks.sources.source import open_source
@@ -185,6 +185,7 @@ def describe(config: Config, source: Any, samples: pl.DataFrame) -> dict[str, An
         "splits": dict(samples["split"].value_counts().sort("split").rows()),
         "classes": dict(samples["label"].drop_nulls().value_counts().sort("label").rows()),
         "label_column": getattr(source, "label", None),
+        "metrics_version": METRICS_VERSION if source.modality == "image" else None,
         "problem_count": problems.height,
         "problems": problems.head(PROBLEMS_SHOWN).to_dicts(),
     }

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from checks.core.errors import SourceError
+from checks.metrics.image_schema import METRICS_VERSION
 from flows.app.config import Config, digest
 from flows.app.intake import open_data, reread
 from flows.app.progress import Progress
@@ -49,7 +50,9 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
     entries = source.entries()
     settings = config.section_digest("source", "split", "profile")
     again = reread(config, run, source, entries)
-    inputs = _digest(settings, config.anchor, source.fingerprint(entries), again.mark)
+    inputs = _digest(
+        METRICS_VERSION, settings, config.anchor, source.fingerprint(entries), again.mark
+    )
     if run.fresh("profile", inputs):
         return {**_skipped("profile"), "verified": again.count}
     run.discard(_from("profile"))

@@ -106,29 +106,52 @@ def test_changed_data_is_not_approved(tmp_path: Path) -> None:
         approve(tmp_path / "run_data")
 
 
+def write_pictures(folder: Path, rng: np.random.Generator, count: int, light: float) -> None:
+    """Write `count` grey grounds of 32 x 32 px, `light` times as bright as usual."""
+    (folder / "x").mkdir(parents=True)
+    for at in range(count):
+        ground = np.clip(light * rng.normal(rng.uniform(80, 110), 20, (32, 32, 3)), 0, 255)
+        Image.fromarray(ground.astype(np.uint8)).save(folder / "x" / f"{at}.png")
+
+
+def measure_pictures(folder: Path, name: str) -> tuple[Config, RunFolder]:
+    """Profile the pictures of <name>, with b.json as the baseline."""
+    sections = '[drift]\nbaseline = "b.json"\n[profile]\nworkers = 1\n'
+    path = folder / f"{name}.toml"
+    path.write_text(f'version = 1\n[source]\npath = "{name}"\n{sections}')
+    config = load_config(path)
+    run = open_run(config, folder / f"run_{name}")
+    profile(config, run)
+    return config, run
+
+
 def test_pictures(tmp_path: Path) -> None:
     """A folder of pictures a fifth brighter than the approved one is told so, by its luma."""
     rng = np.random.default_rng(8)
-    for name, light in (("then", 1.0), ("now", 1.2)):
-        (tmp_path / name / "x").mkdir(parents=True)
-        for at in range(80):
-            ground = np.clip(light * rng.normal(rng.uniform(80, 110), 20, (32, 32, 3)), 0, 255)
-            Image.fromarray(ground.astype(np.uint8)).save(tmp_path / name / "x" / f"{at}.png")
-    runs = {}
-    for name in ("then", "now"):
-        sections = '[drift]\nbaseline = "b.json"\n[profile]\nworkers = 1\n'
-        path = tmp_path / f"{name}.toml"
-        path.write_text(f'version = 1\n[source]\npath = "{name}"\n{sections}')
-        config = load_config(path)
-        runs[name] = open_run(config, tmp_path / f"run_{name}")
-        profile(config, runs[name])
-        if name == "then":
-            approve(runs[name].path, tmp_path / "b.json")
-        told: Any = measure_drift(config, runs[name], open_data(config))
+    write_pictures(tmp_path / "then", rng, 80, 1.0)
+    write_pictures(tmp_path / "now", rng, 80, 1.2)
+    _, then = measure_pictures(tmp_path, "then")
+    approve(then.path, tmp_path / "b.json")
+    config, now = measure_pictures(tmp_path, "now")
+    told: Any = measure_drift(config, now, open_data(config))
     words = {row["name"]: row["word"] for row in told["columns"]}
     assert words["luma_mean"] == "large"
     assert words["width_px"] == words["format"] == "stable"
     assert told["new"] == []
+
+
+def test_metrics_of_another_version(tmp_path: Path) -> None:
+    """A run measured by an older version of the metrics is approved as such, and not compared."""
+    write_pictures(tmp_path / "then", np.random.default_rng(9), 60, 1.0)
+    config, run = measure_pictures(tmp_path, "then")
+    measured = run.read_json("profile.json")
+    run.write_json("profile.json", {**measured, "metrics_version": 1})
+    _, made = approve(run.path, tmp_path / "b.json")
+    assert made.about["metrics_version"] == 1
+    told: Any = measure_drift(config, run, open_data(config))
+    assert "measured by another version of the metrics" in told["note"]
+    judged = {row["of"] for row in told["columns"] if row["word"] != "not_judged"}
+    assert judged == {"class"}
 
 
 def test_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,3 +158,13 @@ def test_comparison_is_worst_first() -> None:
     assert told == {"luma_mean": "large", "label": "stable", "format": "not_judged"}
     assert flatten(rows).height == len(rows)
     assert flatten([]).schema == flatten(rows).schema
+
+
+def test_lost_classes() -> None:
+    """Labels of a split that are not there any more are large drift."""
+    values, samples = made()
+    baseline = make_baseline(values, samples, {})
+    train = samples.with_columns(split=pl.lit("train"))
+    rows = compare_baseline(baseline, values, train, Limits())
+    assert (rows[0]["split"], rows[0]["word"]) == ("val", "large")
+    assert rows[0]["sentence"] == "label in val: not there any more"
