@@ -4,8 +4,8 @@ Ours is everything: reading, `profile_images` in this process, all row checks on
 checks on copies, leaks and conflicts. Imports and compiling are outside the clock on all sides.
 Rounds are interleaved; a figure is the median of the rounds' ratios, its interval the lowest to
 the highest of six (the true median lies outside once in 2^5, so 97 %). All three are given the
-same files. Run it as `python -m bench.images --json` (a quarter of an hour); without GRISTMILL_PEERS (a Python
-that has cleanvision 0.3.7) the ratios against cleanvision are left out.
+same files. Run it as `python -m bench.images --json` (a quarter of an hour); without
+GRISTMILL_PEERS (a Python that has cleanvision 0.3.7) the ratios against cleanvision are left out.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -37,4 +38,6 @@ def prepare(source: ImageSource, limits: Limits) -> Handler:
 
 
 if __name__ == "__main__":
+    # numba looks for a BLAS in scipy: a third of a worker's start, for products no kernel here has
+    sys.modules["scipy"] = None  # type: ignore[assignment]
     serve(prepare)

@@ -77,7 +77,8 @@ def describe(config: Config, run: RunFolder) -> Baseline:
         "run": run.path.resolve().name, "source": config.source.path,
         "modality": profile.get("modality"), "samples": samples.height,
         "splits": profile.get("splits"), "measured": measured.isoformat(timespec="seconds"),
-        "read_as": wanted, "gristmill": version("gristmill"), "metrics_version": profile.get("metrics_version"),
+        "read_as": wanted, "gristmill": version("gristmill"),
+        "metrics_version": profile.get("metrics_version"),
     }  # fmt: skip
     return make_baseline(values, samples.select("split", "label"), about)
 
