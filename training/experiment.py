@@ -23,7 +23,7 @@ from training.arms import PILOT, TrainingData, guard_arm
 from training.effects import Judged, judge_tier, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
-from training.jobs import Place, one_thread, plan_jobs, rows_digest, run_jobs
+from training.jobs import Place, plan_jobs, repeatable, rows_digest, run_jobs
 from training.shard_store import write_atomic
 from training.store_arms import Comparison, load_comparison
 from training.trainer import Clock, Recipe, Run, curve_rows
@@ -171,7 +171,7 @@ def tier_data(data: TrainingData, tier: str) -> TrainingData:
     if tier == "train":
         return data if data.kind == "table" else replace(data, numbers=None, codes=None)
     if data.images is not None:
-        with one_thread(torch.device("cpu")):
+        with repeatable(torch.device("cpu")):
             numbers = probe_features(features_of(data), data.train)
     else:
         numbers = features_of(data)

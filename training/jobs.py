@@ -174,7 +174,7 @@ def _alone(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Ite
     cache, device = place.cache, place.device
     if not jobs:
         return
-    with one_thread(device):
+    with repeatable(device):
         resident = _reside(data, device)
         for job in jobs:
             _execute(arms, resident, job, cache)
@@ -207,15 +207,24 @@ def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> It
 
 
 @contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """Train on one thread on a CPU, as the workers do; restore the count afterwards."""
-    before = torch.get_num_threads()
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Compute so that a seed gives the same bits each time; restore the settings afterwards.
+
+    On a CPU on one thread, as the workers do; on a GPU with deterministic algorithms, which
+    cuBLAS must know of before its first call (CUDA documentation, cuBLAS, results
+    reproducibility).
+    """
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     if device.type == "cpu":
         torch.set_num_threads(1)
+    else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
 
 
 def _begin_worker() -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from training.arms import Arm, Arms, TrainingData, raw_arm
 from training.errors import TrainingError
 from training.experiment import ExperimentOptions, compare, run_experiment
 from training.features import features_of
+from training.jobs import repeatable
 from training.ledger import build_ledger
 from training.shards import ShardSpec, write_manifest
 from training.store_arms import Comparison, drop_grey_copies, load_comparison, load_raw
@@ -212,6 +214,29 @@ def test_worker_count_changes_nothing_on_images(tmp_path: Path) -> None:
     assert len(digests) == 1
     assert np.array_equal(before, comparison.data.labels)
     assert runs[0].report["verdict"]["word"] == "undecided"
+
+
+def test_a_gpu_is_told_to_repeat_itself_and_then_left_as_it_was() -> None:
+    """Training on a GPU asks for deterministic algorithms, and restores what was set before."""
+    with repeatable(torch.device("cuda")):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_seed_gives_the_same_curves_on_a_gpu(
+    stored: tuple[Path, str, str, pl.DataFrame], tmp_path: Path
+) -> None:
+    """Two experiments with the same seeds on one GPU end with equal curves, bit by bit."""
+    store, raw, cleaned, _ = stored
+    options = replace(SMALL, tiers=("probe", "train"), device="cuda")
+    curves = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        done = run_experiment(store, raw, cleaned, options, out=tmp_path / name)
+        curves.append(done.curves.drop("cpu_s", "wall_s"))
+    assert curves[0].equals(curves[1])
 
 
 def test_another_cleaning_keeps_the_raw_runs(tmp_path: Path) -> None:
