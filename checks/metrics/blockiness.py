@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from checks.metrics.compiled import compiled
+from checks.metrics.ranks import select
 
 _BLOCK, _LEAST_PX = 8, 64  # below 8 blocks a side one edge of the picture passes for a grid
 _STEP = 5  # every fifth row, or a fifth of each row: 5 keeps no step with 8
 _FLOOR = 0.5  # grey levels: a step between flat blocks is no larger than what rounding leaves
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def _add_steps(
     first_W: NDArray[np.uint8], second_W: NDArray[np.uint8], sums_W: NDArray[np.int32]
 ) -> None:
@@ -27,7 +21,7 @@ def _add_steps(
         sums_W[x] += max(first_W[x], second_W[x]) - min(first_W[x], second_W[x])
 
 
-@_compiled
+@compiled
 def grid_steps(grey_HW: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the mean step between neighbours by place in the grid, in grey levels: (2, 8).
 
@@ -52,7 +46,7 @@ def grid_steps(grey_HW: NDArray[np.uint8]) -> NDArray[np.float64]:
     return out
 
 
-@_compiled
+@compiled
 def measure_blockiness(grey_HW: NDArray[np.uint8], scale: int) -> float:
     """Return how much larger steps are at one place of the 8 px grid than at any other.
 
@@ -74,6 +68,7 @@ def measure_blockiness(grey_HW: NDArray[np.uint8], scale: int) -> float:
         return np.nan
     total = 0.0
     for places in grid_steps(grey_HW):
-        ranked = np.sort(places)
-        total += ranked[-1] / max(_FLOOR, ranked[-2])
+        ranked = places.copy()
+        largest = select(ranked, _BLOCK - 1)
+        total += largest / max(_FLOOR, select(ranked, _BLOCK - 2))
     return total / 2

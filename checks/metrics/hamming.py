@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from checks.core.errors import CheckError
+from checks.metrics.compiled import compiled
 
 BANDS = 4
 BAND_BITS = 16
@@ -20,7 +21,6 @@ PAIRS_MAX = 50_000_000
 BLOCK_PAIRS = 1_000_000
 Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +173,6 @@ def _bucket_sizes(hashes: Hashes) -> list[npt.NDArray[np.int64]]:
     return [np.bincount(_band_keys(hashes, band), minlength=KEYS) for band in range(BANDS)]
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def popcount(_context: Any, _word: Any) -> Any:
     """The processor's own instruction; numba knows no `np.bitwise_count`."""
@@ -187,7 +183,7 @@ def popcount(_context: Any, _word: Any) -> Any:
     return types.uint64(types.uint64), emit
 
 
-@_compiled
+@compiled
 def _fill_buckets(
     hashes: Hashes, shift: np.uint64
 ) -> tuple[npt.NDArray[np.int32], Hashes, npt.NDArray[np.int64]]:
@@ -207,7 +203,7 @@ def _fill_buckets(
     return order, words, starts
 
 
-@_compiled
+@compiled
 def _is_first(word: Any, other: Any, radii: Any, opened: Any, band: Any) -> Any:
     """Whether no earlier band has already found this pair."""
     for earlier in range(band):
@@ -220,7 +216,7 @@ def _is_first(word: Any, other: Any, radii: Any, opened: Any, band: Any) -> Any:
     return True
 
 
-@_compiled
+@compiled
 def _walk(  # noqa: PLR0917 - numba takes positional arguments
     words: Any, order: Any, starts: Any, masks: Any, radii: Any, opened: Any, band: Any,
     distance: Any, state: Any, room: Any,

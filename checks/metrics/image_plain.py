@@ -10,13 +10,13 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import zigzag_index
 
+from checks.metrics.compiled import compiled
 from checks.metrics.image_decode import Decoded, Pixels, decode_strictly, reduction
 from checks.metrics.image_header import jpeg_quality
 from checks.metrics.image_schema import Metrics
@@ -28,7 +28,6 @@ _DQT, _SOS, _PROGRESSIVE, _TABLE_BYTES = 0xDB, 0xDA, 0xC2, 65
 _SKIPPED = {0xC4, 0xDD, 0xE0, 0xEE, 0xFE}  # Huffman tables, restarts, JFIF, Adobe, comment
 _IDLE = {b"gAMA", b"sRGB", b"cHRM", b"pHYs", b"tIME", b"sBIT"}  # chunks that change no pixel
 _MODES = {1: "L", 3: "RGB"}
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 class Plain(NamedTuple):
@@ -157,11 +156,7 @@ def _decode_png(packed: bytes, channels: int, width: int, height: int) -> Decode
     return Decoded(pixels, 1, None)
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def _paeth(left: np.int64, above: np.int64, corner: np.int64) -> np.int64:
     by_left, by_above = abs(above - corner), abs(left - corner)
     by_corner = abs(left + above - 2 * corner)
@@ -170,7 +165,7 @@ def _paeth(left: np.int64, above: np.int64, corner: np.int64) -> np.int64:
     return above if by_above <= by_corner else corner
 
 
-@_compiled
+@compiled
 def _unfilter(raw: NDArray[np.uint8], step: int, out: NDArray[np.uint8]) -> bool:
     """Undo PNG's filters (W3C PNG, section 9) row by row; False where one is unknown."""
     height, width = out.shape
@@ -200,7 +195,7 @@ def _unfilter(raw: NDArray[np.uint8], step: int, out: NDArray[np.uint8]) -> bool
     return True
 
 
-@_compiled
+@compiled
 def _pack(lines: NDArray[np.uint8], out: NDArray[np.uint32]) -> None:
     """Write R, G and B of each pixel as one word, 255 in its highest byte."""
     for y in range(out.shape[0]):

@@ -27,13 +27,18 @@ def measure_items(source: ImageSource, items: list[Item], limits: Limits) -> Ite
     yield from measure_images(zip(contents, names, addresses, strict=True), limits)
 
 
-def prepare(source: ImageSource, limits: Limits) -> Handler:
-    """Return the worker's function, with everything compiled before the limits begin to hold."""
-    Image.MAX_IMAGE_PIXELS = None  # the limit on pixels is ours, held before any decode
+def compile_kernels() -> None:
+    """Measure three pictures, so that all kernels are compiled: half a minute, once on a machine."""
     for mode, kind in (("RGB", "JPEG"), ("L", "PNG"), ("RGBA", "PNG")):
         stream = io.BytesIO()
         Image.new(mode, (16, 16)).save(stream, kind)
-        measure_image(stream.getvalue(), "warm.jpg", limits)
+        measure_image(stream.getvalue(), "warm.jpg", Limits())
+
+
+def prepare(source: ImageSource, limits: Limits) -> Handler:
+    """Return the worker's function, with everything compiled before the limits begin to hold."""
+    Image.MAX_IMAGE_PIXELS = None  # the limit on pixels is ours, held before any decode
+    compile_kernels()
     return lambda items: measure_items(source, items, limits)
 
 

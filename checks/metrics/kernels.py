@@ -8,12 +8,10 @@ eight pixels at once. Grey levels and brightness are 0..255.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from checks.metrics.compiled import compiled
 
 Grey = NDArray[np.uint8]
 Packed = NDArray[np.uint32]
@@ -23,14 +21,9 @@ SCANNED = 265  # numbers of a picture: 256 levels, 5 sums of colour, 4 borders
 _GREY_SPREAD = 12  # R, G and B this close together are grey; JPEG's chroma noise stays below
 _CHUNK = 4096  # pixels whose sums of squared colour differences stay within 31 bits
 _LANES = 4  # histograms side by side: equal neighbours do not wait for each other
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def _write_grey(line: Packed, out: Grey) -> None:
     """Write ITU-R 601 luma of one row, rounded as Pillow's `convert("L")` rounds."""
     for x in range(line.size):
@@ -41,7 +34,16 @@ def _write_grey(line: Packed, out: Grey) -> None:
         out[x] = np.uint8((luma + np.uint32(0x8000)) >> np.uint32(16))
 
 
-@_compiled
+@compiled
+def _add_lanes(counts: Counts) -> Counts:
+    total = np.zeros(256, np.int64)
+    for lane in range(_LANES):
+        for level in range(256):
+            total[level] += counts[lane, level]
+    return total
+
+
+@compiled
 def grey_histogram(grey_HW: Grey, step: int) -> Counts:
     """Return the (256,) counts of grey levels at every `step`-th pixel of every `step`-th row."""
     counts = np.zeros((_LANES, 256), np.int64)
@@ -54,11 +56,10 @@ def grey_histogram(grey_HW: Grey, step: int) -> Counts:
         sampled = (width + step - 1) // step
         for x in range(sampled // _LANES * _LANES, sampled):
             counts[0, line[x * step]] += 1
-    total: Counts = counts.sum(axis=0)
-    return total
+    return _add_lanes(counts)
 
 
-@_compiled
+@compiled
 def _take_samples(line: Packed, step: int, out: NDArray[np.int32]) -> None:
     """Write every `step`-th pixel's R, G and B to the rows of `out`, (3, W // step)."""
     red, green, blue = out[0], out[1], out[2]
@@ -76,7 +77,7 @@ def _take_samples(line: Packed, step: int, out: NDArray[np.int32]) -> None:
         blue[x] = (word >> np.uint32(16)) & np.uint32(255)
 
 
-@_compiled
+@compiled
 def _count_brightness(samples: NDArray[np.int32], level: Grey, counts: Counts) -> None:
     """Add the brightness of each sample to the histograms `counts`, (4, 256).
 
@@ -96,7 +97,7 @@ def _count_brightness(samples: NDArray[np.int32], level: Grey, counts: Counts) -
         counts[0, level[x]] += 1
 
 
-@_compiled
+@compiled
 def _add_colours(
     red: NDArray[np.int32], green: NDArray[np.int32], blue: NDArray[np.int32], sums: Counts
 ) -> None:
@@ -118,7 +119,7 @@ def _add_colours(
     sums[4] += coloured
 
 
-@_compiled
+@compiled
 def scan_picture(packed_HW: Packed, step: int, grey_HW: Grey) -> tuple[Counts, Counts]:
     """Write luma to `grey_HW`; return the (256,) histogram of brightness and (5,) colour sums.
 
@@ -141,10 +142,10 @@ def scan_picture(packed_HW: Packed, step: int, grey_HW: Grey) -> tuple[Counts, C
         for start in range(0, size, _CHUNK):
             part = slice(start, min(size, start + _CHUNK))
             _add_colours(samples[0][part], samples[1][part], samples[2][part], sums)
-    return counts.sum(axis=0), sums
+    return _add_lanes(counts), sums
 
 
-@_compiled
+@compiled
 def _is_flat(line: Grey, level: np.int64, tolerance: int) -> bool:
     for value in line:  # noqa: SIM110 - numba compiles no generator expression
         if abs(np.int64(value) - level) > tolerance:
@@ -152,7 +153,7 @@ def _is_flat(line: Grey, level: np.int64, tolerance: int) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def flat_borders(grey_HW: Grey, tolerance: int) -> Counts:
     """Return how many rows or columns at top, bottom, left, right are one constant level: (4,).
 
@@ -172,7 +173,18 @@ def flat_borders(grey_HW: Grey, tolerance: int) -> Counts:
     return out
 
 
-@_compiled
+@compiled
+def _write(counts: Counts, sums: Counts, borders: Counts, out: Counts) -> None:
+    """Write the three behind each other; assigning to slices would take seconds to compile."""
+    for level in range(256):
+        out[level] = counts[level]
+    for k in range(5):
+        out[256 + k] = sums[k]
+    for side in range(4):
+        out[261 + side] = borders[side]
+
+
+@compiled
 def scan_colour(packed_NHW: Packed, step: int, tolerance: int, grey_NHW: Grey, out: Counts) -> None:
     """Write luma to `grey_NHW`, and to `out`, (N, 265), what `scan_grey` writes.
 
@@ -180,13 +192,12 @@ def scan_colour(packed_NHW: Packed, step: int, tolerance: int, grey_NHW: Grey, o
     """
     for n in range(packed_NHW.shape[0]):
         counts, sums = scan_picture(packed_NHW[n], step, grey_NHW[n])
-        out[n, :256], out[n, 256:261] = counts, sums
-        out[n, 261:] = flat_borders(grey_NHW[n], tolerance)
+        _write(counts, sums, flat_borders(grey_NHW[n], tolerance), out[n])
 
 
-@_compiled
+@compiled
 def scan_grey(grey_NHW: Grey, step: int, tolerance: int, out: Counts) -> None:
     """Write the histogram (256), colour sums (5, all 0) and borders (4) to `out`, (N, 265)."""
     for n in range(grey_NHW.shape[0]):
-        out[n, :256], out[n, 256:261] = grey_histogram(grey_NHW[n], step), 0
-        out[n, 261:] = flat_borders(grey_NHW[n], tolerance)
+        counts, sums = grey_histogram(grey_NHW[n], step), np.zeros(5, np.int64)
+        _write(counts, sums, flat_borders(grey_NHW[n], tolerance), out[n])

@@ -6,12 +6,11 @@ Floats are added in one fixed order, so results are equal for one picture and fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from checks.metrics.compiled import compiled
 
 PERCENTS = np.array([1, 5, 50, 95, 99])
 LEVEL_METRICS = (
@@ -21,14 +20,9 @@ LEVEL_METRICS = (
 )  # fmt: skip
 _CLIP_LOW, _CLIP_HIGH = 2, 253  # brightness levels up to / from which a pixel counts as clipped
 _MIDTONES = (64, 192)
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def _brightness(counts: NDArray[np.int64], out: NDArray[np.float64]) -> None:
     """Fill the first eleven places of LEVEL_METRICS; brightness and shares are 0..1."""
     n, total = counts.sum(), np.int64(0)
@@ -53,7 +47,7 @@ def _brightness(counts: NDArray[np.int64], out: NDArray[np.float64]) -> None:
     out[10] = abs(entropy)
 
 
-@_compiled
+@compiled
 def _colourfulness(sums: NDArray[np.int64], n: int) -> float:
     """Return Hasler and Suesstrunk's colourfulness (2003, M3), in levels."""
     rg, yb = sums[0] / n, sums[2] / n / 2
@@ -61,7 +55,7 @@ def _colourfulness(sums: NDArray[np.int64], n: int) -> float:
     return math.sqrt(spread) + 0.3 * math.sqrt(rg * rg + yb * yb)
 
 
-@_compiled
+@compiled
 def describe_levels(scanned_NK: NDArray[np.int64], out: NDArray[np.float64]) -> None:
     """Write LEVEL_METRICS of each picture to `out`, (N, 13).
 

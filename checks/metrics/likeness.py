@@ -6,12 +6,12 @@ All coefficients are whole numbers, so a picture has the same hash on every mach
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from checks.metrics.compiled import compiled
+from checks.metrics.ranks import select
 
 Whole = NDArray[np.int64]
 
@@ -31,14 +31,9 @@ _UPRIGHT = np.array(
     [[0, 0, 0], [0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0], [1, 0, 0], [1, 0, 1], [1, 1, 1],
      [1, 1, 0]], np.bool_,
 )  # fmt: skip
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def area_cells(grey_HW: NDArray[np.uint8]) -> Whole:
     """Return the exact area resample to 64 x 64 cells, each as a sum over H * W parts.
 
@@ -46,8 +41,6 @@ def area_cells(grey_HW: NDArray[np.uint8]) -> Whole:
     """
     height, width = grey_HW.shape
     out = np.empty((CELLS, CELLS), np.int64)
-    ends = np.arange(CELLS + 1) * width  # of the cells, in 64ths of a pixel
-    places, rests = ends // CELLS, ends % CELLS
     line = np.zeros(width + 1, np.uint32)  # up to 255 * H
     sums = np.zeros(width + 1, np.int64)  # of the pixels to the left
     for v in range(CELLS):
@@ -62,14 +55,14 @@ def area_cells(grey_HW: NDArray[np.uint8]) -> Whole:
             sums[x + 1] = sums[x] + np.int64(line[x])
         before = np.int64(0)
         for u in range(CELLS):
-            x = places[u + 1]
-            until = sums[x] * CELLS + rests[u + 1] * np.int64(line[x])
+            x, rest = divmod((u + 1) * width, CELLS)  # the cell's end, in 64ths of a pixel
+            until = sums[x] * CELLS + rest * np.int64(line[x])
             out[v, u] = until - before
             before = until
     return out
 
 
-@_compiled
+@compiled
 def low_frequencies(cells_SS: Whole, area: int) -> Whole:
     """Return the (16, 16) lowest DCT-II coefficients of the cells, unnormalised, in integers.
 
@@ -107,7 +100,7 @@ def low_frequencies(cells_SS: Whole, area: int) -> Whole:
     return out
 
 
-@_compiled
+@compiled
 def hash_words(block_JJ: Whole) -> NDArray[np.uint64]:
     """Return one bit for each coefficient, 1 above the median, row by row in 64-bit words.
 
@@ -115,8 +108,11 @@ def hash_words(block_JJ: Whole) -> NDArray[np.uint64]:
     """
     flat = block_JJ.copy().reshape(-1)
     half = flat.size // 2
-    parted = np.partition(flat, half)
-    middle = parted[:half].max() + parted[half]
+    ranked = flat.copy()
+    upper, lower = select(ranked, half), ranked[0]
+    for i in range(half):  # what is smaller lies before it
+        lower = max(lower, ranked[i])
+    middle = lower + upper
     out = np.zeros(flat.size // 64, np.uint64)
     for i in range(flat.size):
         bit = np.uint64(2 * flat[i] > middle)
@@ -124,7 +120,7 @@ def hash_words(block_JJ: Whole) -> NDArray[np.uint64]:
     return out
 
 
-@_compiled
+@compiled
 def turn(block_JJ: Whole, transpose: bool, rows: bool, columns: bool) -> Whole:
     """Return the DCT block of the picture that is transposed, then flipped in rows or columns.
 
@@ -140,7 +136,7 @@ def turn(block_JJ: Whole, transpose: bool, rows: bool, columns: bool) -> Whole:
     return out
 
 
-@_compiled
+@compiled
 def _is_larger(one_JJ: Whole, two_JJ: Whole) -> bool:
     """Return whether the first of two blocks, of equal weighted sums, is preferred."""
     for a, b in zip(one_JJ.flat, two_JJ.flat):  # noqa: B905 - numba knows no strict
@@ -149,7 +145,7 @@ def _is_larger(one_JJ: Whole, two_JJ: Whole) -> bool:
     return False
 
 
-@_compiled
+@compiled
 def steady_variant(low_JJ: Whole) -> Whole:
     """Return the same one of a block's 8 mirror and rotation variants, whichever is given.
 
@@ -169,7 +165,7 @@ def steady_variant(low_JJ: Whole) -> Whole:
     return best
 
 
-@_compiled
+@compiled
 def contrast(low_JJ: Whole) -> float:
     """Return the standard deviation that the low frequencies alone give, in grey levels."""
     power = 0.0
@@ -185,7 +181,7 @@ def contrast(low_JJ: Whole) -> float:
     return math.sqrt(power) * 2 / CELLS / CELLS
 
 
-@_compiled
+@compiled
 def hash_pictures(
     grey_NHW: NDArray[np.uint8], orientation_N: Whole,
     words_N6: NDArray[np.uint64], contrast_N: NDArray[np.float64],
@@ -206,6 +202,8 @@ def hash_pictures(
         block = turn(block, transpose, rows, columns)
         low = block[:LOW, :LOW].copy()
         words_N6[n, 0] = hash_words(low)[0]
-        words_N6[n, 1:5] = hash_words(block)
+        words = hash_words(block)
+        for k in range(4):
+            words_N6[n, 1 + k] = words[k]
         words_N6[n, 5] = hash_words(steady_variant(low))[0]
         contrast_N[n] = contrast(low)

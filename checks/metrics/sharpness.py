@@ -6,12 +6,12 @@ Sums are exact, so results are equal bit by bit everywhere. Importing this costs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from checks.metrics.compiled import compiled
+from checks.metrics.ranks import select
 
 SHARPNESS_METRICS = (
     "sharpness", "sharpness_p90", "detail_ratio", "weakest_detail_ratio", "strongest_detail_ratio",
@@ -26,14 +26,9 @@ _CHUNK_ROWS = 256  # at most 512 rows lie under one int32 sum: 512 * 2040^2 < 2^
 _LEAST_PX = 3
 _FLOOR = 8.0  # grey levels squared: what rounding and JPEG leave in a smooth picture
 _DIRECTIONS_FROM_PX = 64  # short side from which a quarter of the size still shows directions
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def halve(grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the rounded mean of each 2 x 2 pixels; an odd last row or column is left out."""
     height, width = grey_HW.shape[0] // 2, grey_HW.shape[1] // 2
@@ -46,7 +41,7 @@ def halve(grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-@_compiled
+@compiled
 def _subtract_cross(rows_3W: NDArray[np.uint8], lines_6W: NDArray[np.int16]) -> None:
     above, here, below = rows_3W[0], rows_3W[1], rows_3W[2]
     flat, steep, laplacian = lines_6W[ROWS], lines_6W[COLUMNS], lines_6W[LAPLACIAN]
@@ -58,7 +53,7 @@ def _subtract_cross(rows_3W: NDArray[np.uint8], lines_6W: NDArray[np.int16]) -> 
         laplacian[x] = flat[x] + steep[x]
 
 
-@_compiled
+@compiled
 def _subtract_diagonals(rows_3W: NDArray[np.uint8], lines_6W: NDArray[np.int16]) -> None:
     above, here, below = rows_3W[0], rows_3W[1], rows_3W[2]
     down, up, laplacian, noise = lines_6W[DOWN], lines_6W[UP], lines_6W[LAPLACIAN], lines_6W[NOISE]
@@ -70,7 +65,7 @@ def _subtract_diagonals(rows_3W: NDArray[np.uint8], lines_6W: NDArray[np.int16])
         noise[x] = down[x] + up[x] - 2 * laplacian[x]
 
 
-@_compiled
+@compiled
 def difference_tiles(
     grey_HW: NDArray[np.uint8], grid: int, step: int, rare_step: int, only_laplacian: bool
 ) -> NDArray[np.int64]:
@@ -108,7 +103,7 @@ def difference_tiles(
     return out
 
 
-@_compiled
+@compiled
 def _add_tiles(sums_6W: NDArray[np.int32], out: NDArray[np.int64]) -> None:
     grid, width = out.shape[1], sums_6W.shape[1]
     for u in range(grid):
@@ -117,19 +112,18 @@ def _add_tiles(sums_6W: NDArray[np.int32], out: NDArray[np.int64]) -> None:
             out[k, u] += sums_6W[k, left:right].sum()
 
 
-@_compiled
+@compiled
 def _add_squares(lines: NDArray[np.int16], sums: NDArray[np.int32]) -> None:
     for x in range(lines.size):
         sums[x] += np.int32(lines[x]) * np.int32(lines[x])
 
 
-@_compiled
+@compiled
 def _at_share(values: NDArray[np.float64], percent: int) -> float:
-    ranked = np.sort(values)
-    return float(ranked[(values.size * percent + 99) // 100 - 1])
+    return float(select(values.copy(), (values.size * percent + 99) // 100 - 1))
 
 
-@_compiled
+@compiled
 def _energies(grey_HW: NDArray[np.uint8], only_laplacian: bool) -> NDArray[np.float64]:
     """Return the mean squares by channel and tile: (6, tiles)."""
     short, sampled = min(grey_HW.shape), grey_HW.size >= _SAMPLED_FROM_PX
@@ -137,12 +131,14 @@ def _energies(grey_HW: NDArray[np.uint8], only_laplacian: bool) -> NDArray[np.fl
     grid = max(1, min(_TILES, (short - 2) // _TILE_MIN_PX))
     sums = difference_tiles(grey_HW, grid, step, rare_step, only_laplacian)
     out = np.empty((6, grid * grid))
-    out[:ROWS] = sums[:ROWS] / sums[COUNT]
-    out[ROWS:] = sums[ROWS:COUNT] / sums[RARE_COUNT]
+    for k in range(6):
+        counts = sums[COUNT if k < ROWS else RARE_COUNT]
+        for tile in range(grid * grid):
+            out[k, tile] = sums[k, tile] / counts[tile]
     return out
 
 
-@_compiled
+@compiled
 def measure_sharpness(grey_HW: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return SHARPNESS_METRICS of one picture as a vector, NaN where it is too small.
 
@@ -187,8 +183,10 @@ def measure_sharpness(grey_HW: NDArray[np.uint8]) -> NDArray[np.float64]:
     return out
 
 
-@_compiled
+@compiled
 def measure_many(grey_NHW: NDArray[np.uint8], out: NDArray[np.float64]) -> None:
     """Write SHARPNESS_METRICS of each picture to `out`, (N, M), as `measure_sharpness` tells."""
     for n in range(grey_NHW.shape[0]):
-        out[n] = measure_sharpness(grey_NHW[n])
+        told = measure_sharpness(grey_NHW[n])
+        for k in range(told.size):
+            out[n, k] = told[k]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from checks.metrics.compiled import compiled
 from checks.metrics.hamming import Hashes, popcount
 
 TURNS = (
@@ -20,11 +17,6 @@ _SIDE = 16
 # Odd columns, odd rows and both of a 16 x 16 block, in the four rows of bits that a word holds.
 _ACROSS, _DOWN = 0x5555_5555_5555_5555, 0x0000_FFFF_0000_FFFF
 _FLIPS = np.array([0, _ACROSS, _DOWN, _ACROSS ^ _DOWN], np.uint64)
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def _compiled(function: _Function) -> _Function:
-    return cast("_Function", njit(cache=True, nogil=True)(function))
 
 
 def turned_bits(
@@ -54,7 +46,7 @@ def turned_bits(
     return _turned_bits(words, transpose_words(words), left, right)
 
 
-@_compiled
+@compiled
 def transpose_words(words: Hashes) -> Hashes:
     """Return the hashes of the transposed pictures: (N, 4) to (N, 4)."""
     out = np.zeros_like(words)
@@ -67,7 +59,7 @@ def transpose_words(words: Hashes) -> Hashes:
     return out
 
 
-@_compiled
+@compiled
 def _turned_bits(
     words: Hashes, swapped: Hashes, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
