@@ -28,7 +28,7 @@ def measure_items(source: ImageSource, items: list[Item], limits: Limits) -> Ite
 
 
 def compile_kernels() -> None:
-    """Measure three pictures, so that all kernels are compiled: half a minute, once on a machine."""
+    """Measure three pictures, so that all kernels are compiled: half a minute, once only."""
     for mode, kind in (("RGB", "JPEG"), ("L", "PNG"), ("RGBA", "PNG")):
         stream = io.BytesIO()
         Image.new(mode, (16, 16)).save(stream, kind)
