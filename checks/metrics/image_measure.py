@@ -147,11 +147,12 @@ def _open_tolerant(file: _File) -> None:
 def _decode(file: _File, _limits: Limits) -> None:
     """Decode; a plain file that turns out to be damaged is looked at once more by Pillow."""
     if file.plain is not None:
-        file.decoded = file.plain.decode()
+        facts, file.decoded = file.plain.facts, file.plain.decode()
         file.plain = None
         if file.decoded is not None:
             file.row["frame_count"] = 1
             return
+        file.row.update(dict.fromkeys(facts))  # a header cut off in its last segment tells nothing
         _open_tolerant(file)
     assert file.image is not None
     with warnings.catch_warnings():

@@ -142,7 +142,7 @@ def test_pictures(tmp_path: Path) -> None:
 
 def test_metrics_of_another_version(tmp_path: Path) -> None:
     """A run measured by an older version of the metrics is approved as such, and not compared."""
-    write_pictures(tmp_path / "then", np.random.default_rng(9), 60, 1.0)
+    write_pictures(tmp_path / "then", np.random.default_rng(9), 120, 1.0)
     config, run = measure_pictures(tmp_path, "then")
     measured = run.read_json("profile.json")
     run.write_json("profile.json", {**measured, "metrics_version": 1})
