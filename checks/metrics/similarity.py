@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from checks.metrics.compiled import compiled
 
 
 def star_groups(pairs: npt.NDArray[np.int64], rank: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -33,7 +34,7 @@ def star_groups(pairs: npt.NDArray[np.int64], rank: npt.NDArray[np.int64]) -> np
     return keepers
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _take_free(
     order: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], near: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from flows.app.store import RunFolder
 from training.encoder import fit_encoder, one_hot
 from training.errors import TrainingError
 from training.features import compute_features, reduce
+from training.jobs import repeatable
 from training.resident import Resident, load_resident
 
 SIDE_MAX_PX, SIDE_MIN_PX, SIDE_STEP_PX = 32, 16, 4
@@ -36,7 +36,7 @@ def compute_feature_table(config: Config, run: RunFolder, raw: Any) -> pl.DataFr
     """
     if "train" not in raw.splits or raw.split("train").rows < ROWS_MIN:
         return None
-    with _one_thread():
+    with repeatable(torch.device("cpu")):
         keys, matrix = (_image_features if raw.kind == "image" else _table_features)(
             config, run, raw
         )
@@ -45,17 +45,6 @@ def compute_feature_table(config: Config, run: RunFolder, raw: Any) -> pl.DataFr
     width = pl.Array(pl.Float32, matrix.shape[1])
     frame = pl.DataFrame({"sample_id": keys.tolist(), "features": pl.Series(matrix, dtype=width)})
     return frame.sort("sample_id")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep the order of float sums the same on every machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _parts(run: RunFolder, raw: Any, **settings: Any) -> dict[str, Resident]:
