@@ -17,6 +17,8 @@ PLACEHOLDERS = (
 DOUBTFUL_PLACEHOLDERS = (
     "none", "nil", "unknown", "missing", "undefined", "tbd", "tba", "empty", "not applicable",
 )  # fmt: skip
+BOOLEAN_WORDS = ("true", "false", "yes", "no", "t", "f", "y", "n")
+SHAPE_LENGTH = 64  # characters of a text that its shape tells of
 SENTINELS = (
     -1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0,
 )  # fmt: skip
@@ -69,7 +71,7 @@ def shape_of(text: pl.Expr) -> pl.Expr:
     >>> pl.select(shape_of(pl.lit("N619aa-7"))).item()
     'A9a-9'
     """
-    short = text.str.slice(0, 64).str.replace_all(r"\d+", "9")
+    short = text.str.slice(0, SHAPE_LENGTH).str.replace_all(r"\d+", "9")
     return short.str.replace_all(r"\p{Lu}+", "A").str.replace_all(r"\p{Ll}+", "a")
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.io.plugins import register_io_source
 
-from checks.metrics import tabular_values
+from checks.metrics import tabular_state
 from checks.metrics.tabular import profile_table, row_metrics
 from checks.metrics.tabular_profile import TableProfile
 
@@ -112,12 +112,12 @@ def test_quantiles_are_order_statistics(numbers: list[float]) -> None:
 
 
 def test_many_values_are_sketched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the cap counts stay exact, quantiles within 0.1 %, distinct values within 5 %."""
-    monkeypatch.setattr(tabular_values, "DISTINCT_CAP", 500)
+    """Beyond the cap counts stay exact, quantiles within 0.2 %, distinct values within 5 %."""
+    monkeypatch.setitem(tabular_state.CAPACITY, "value", 500)
     values = np.arange(1, 20_001) * 1.37
     column = profile_table(pl.LazyFrame({"x": values}), label=None, batch_rows=900).column("x")
     assert (column.number_count, column.row_count) == (20_000, 20_000)
-    assert column.quantiles["p50"] == pytest.approx(np.quantile(values, 0.5), rel=1e-3)
+    assert column.quantiles["p50"] == pytest.approx(np.quantile(values, 0.5), rel=2e-3)
     assert column.distinct_count == pytest.approx(20_000, rel=0.05)
 
 
