@@ -102,10 +102,11 @@ def note_distinct(hashes: Words, registers: NDArray[np.uint8], rows: Words) -> N
         rows[i] ^= rows[i] >> np.uint64(28)
         if key == 0:
             continue
-        rest = key << np.uint64(12)
+        rest, place = key << np.uint64(12), key >> _PLACE_BITS
+        if registers[place] > 0 and rest >> np.uint64(64 - registers[place]) != 0:
+            continue  # no higher rank than is known: nearly all
         rank = 1
         while rank <= 52 and rest >> np.uint64(63) == 0:
             rest <<= np.uint64(1)
             rank += 1
-        place = key >> _PLACE_BITS
         registers[place] = max(registers[place], rank)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,4 @@ def prepare(source: ImageSource, limits: Limits) -> Handler:
 
 
 if __name__ == "__main__":
-    # numba looks for a BLAS in scipy: a third of a worker's start, for products no kernel here has
-    sys.modules["scipy"] = None  # type: ignore[assignment]
     serve(prepare)

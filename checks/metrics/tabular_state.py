@@ -7,18 +7,17 @@ to a capacity, and beyond it each count is too low by at most what was `shed`.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import reduce
 from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import polars as pl
 
 from checks.core.errors import TableError
+from checks.core.whole_file import replace_file
 
 STATE_VERSION = 1
 SAMPLE_ROWS = 20_000
@@ -62,16 +61,14 @@ class TableState:
 
     def write(self, path: Path) -> None:
         """Write the state as one file of Parquet frames; it is there whole or not at all."""
-        with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name in FRAMES:
-                    content = BytesIO()
-                    getattr(self, name).write_parquet(content, compression="zstd")
-                    archive.writestr(f"{name}.parquet", content.getvalue())
-                archive.writestr("about", f"{STATE_VERSION} {self.row_count}")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        held = BytesIO()
+        with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
+            for name in FRAMES:
+                content = BytesIO()
+                getattr(self, name).write_parquet(content, compression="zstd")
+                archive.writestr(f"{name}.parquet", content.getvalue())
+            archive.writestr("about", f"{STATE_VERSION} {self.row_count}")
+        replace_file(path, held.getvalue())
 
 
 FRAMES = tuple(field.name for field in fields(TableState) if field.name != "row_count")

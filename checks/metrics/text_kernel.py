@@ -27,7 +27,8 @@ COUNTS = (
 )  # fmt: skip
 NUMBER, UNIT, ISO, SLASH, MOJIBAKE = 1, 2, 4, 8, 16  # marks of a text that is worth a look
 _DIGIT, _UPPER, _LOWER, _SPACE = 1, 2, 3, 4
-_BLANK_SEEN, _OTHER_SEEN, _WIDE_SEEN = 1, 2, 4  # a blank; neither digit nor slash; not ASCII
+# what a byte tells of its text: a blank; neither digit nor slash; not ASCII; in no number
+_BLANK_SEEN, _OTHER_SEEN, _WIDE_SEEN, _WORD_SEEN = 1, 2, 4, 8
 _LITERAL = 8  # what a character that stands for itself adds to its code in a shape
 _WORD_BYTES = 16
 _CLASS, _TELLS, _BEGINS = 0, 1, 2  # rows of the table of ASCII bytes
@@ -54,6 +55,7 @@ def make_lookups() -> tuple[Bytes, NDArray[np.int32], Words]:
     table[_TELLS] = np.where(plain == ord(" "), _BLANK_SEEN, 0)
     table[_TELLS] |= np.where(plain >= 0x80, _WIDE_SEEN, 0)
     table[_TELLS] |= np.where((kinds[:256] == _DIGIT) | (plain == ord("/")), 0, _OTHER_SEEN)
+    table[_TELLS] |= np.where(np.isin(plain, [*b"0123456789+-.eE"]), 0, _WORD_SEEN)
     words, packed = [], []
     for what, listed in enumerate((PLACEHOLDERS, DOUBTFUL_PLACEHOLDERS, BOOLEAN_WORDS), start=1):
         for word in listed:
@@ -152,8 +154,10 @@ def look_over(
         byte = data[at]
         value = (value ^ np.uint64(byte)) * np.uint64(0x100000001B3)
         step = table[_CLASS, byte]
-        if (step != before or step > _LOWER) and at - first < SHAPE_LENGTH:
-            shape = add_to_shape(shape, step)
+        longer = add_to_shape(shape, step)  # without a branch, which no processor could foresee
+        shape = (
+            longer if (step != before) | (step > _LOWER) and at - first < SHAPE_LENGTH else shape
+        )
         before = step
         seen |= table[_TELLS, byte]
         dashes += byte == 45
@@ -189,13 +193,14 @@ def look_at_letters(data: Bytes, first: int, last: int, kinds: Bytes) -> tuple[n
 @compiled
 def read_head(data: Bytes, first: int, last: int, dashes: int, slashes: int, seen: int) -> int:
     """Return what a text that begins like a number may be."""
-    tail, length, marks = data[last - 1], last - first, NUMBER
+    tail, length = data[last - 1], last - first
+    marks = 0 if seen & _WORD_SEEN else NUMBER
     letter = 97 <= tail | 32 <= 122
     if letter or tail >= 0x80 or tail == 36 or tail == 37 or tail == 46 or tail == 47:
         marks |= UNIT
     if dashes >= 2 and length >= 8 and data[first + 4] == 45:
         marks |= ISO
-    if slashes == 2 and seen == 0 and length <= 10:
+    if slashes == 2 and seen & _OTHER_SEEN == 0 and length <= 10:
         marks |= SLASH
     return marks
 

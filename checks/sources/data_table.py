@@ -49,14 +49,17 @@ class DataTable:
         `row` is the record's position in its file. Cells of CSV files are text, an empty cell is
         null. Records that do not fit the header are not in it; `problems` tells them.
         """
-        if self.csv_files:
-            parts = [(file.fact.uri, scan_csv(self.root, file)) for file in self.csv_files]
-        else:
-            parts = [(fact.uri, self._scan_parquet(fact)) for fact in self.files]
         chosen = [
-            lazy.select(pl.lit(uri).alias("uri"), "row", *self.columns) for uri, lazy in parts
+            lazy.select(pl.lit(fact.uri).alias("uri"), "row", *self.columns)
+            for fact, lazy in zip(self.files, self.file_scans(), strict=True)
         ]
         return pl.concat(chosen, how="vertical_relaxed")
+
+    def file_scans(self) -> list[pl.LazyFrame]:
+        """Return the rows of each file of `files`, lazily: `row`, then the data columns."""
+        if self.csv_files:
+            return [scan_csv(self.root, file) for file in self.csv_files]
+        return [self._scan_parquet(fact) for fact in self.files]
 
     def _scan_parquet(self, fact: FileFact) -> pl.LazyFrame:
         lazy = pl.scan_parquet(self.root / fact.uri, glob=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checks.core.errors import ContractError
+from checks.core.whole_file import replace_file
 
 SUITE_NAME = "metric_table"
 
@@ -33,15 +34,7 @@ def import_gx() -> Any:
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 so that `path` has all of it or is as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_file(path, text.encode("utf-8"))
 
 
 def write_suite(path: Path, expectations: Sequence[Mapping[str, object]]) -> None:
