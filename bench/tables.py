@@ -21,6 +21,7 @@ from bench.process import Cost, run_module, run_process
 from bench.record import Figure, record, show
 
 SEED, ROUNDS, FILES = 20261128, 3, 40
+MANY = 1000  # values of a column, stripped texts aside, whose number is compared
 RIVALS = Path(__file__).parent / "rival_tables.py"
 PEERS = {"duckdb": "GRISTMILL_PEERS_TABLES", "skrub": "GRISTMILL_PEERS_TABLES",
          "ydata": "GRISTMILL_PEERS_YDATA"}  # fmt: skip
@@ -54,7 +55,7 @@ def profile(path: str, folder: str = "") -> None:
 
 
 def check_exactness(path: str, answers: str) -> None:
-    """Print how far the quantiles and distinct counts in `answers` are from exact ones, at worst."""
+    """Print how far quantiles and distinct counts in `answers` are from exact ones, at worst."""
     import polars as pl  # noqa: PLC0415
 
     told = json.loads(Path(answers).read_text())
@@ -67,10 +68,10 @@ def check_exactness(path: str, answers: str) -> None:
             exact = values.quantile(int(share[1:]) / 100, "lower")
             assert exact is not None
             worst = max(worst, abs(value - exact) / abs(exact) if exact else abs(value))
-    counts = {n: table[n].drop_nulls().n_unique() for n in told["distinct"]}
+    counts = {name: table[name].drop_nulls().n_unique() for name in told["distinct"]}
     apart = max(
         abs(told["distinct"][n] / max(counts[n], 1) - 1) for n in counts if counts[n] > 1000
-    )  # noqa: PLR2004
+    )
     print(json.dumps({"quantiles": worst, "distinct": apart}))
 
 
@@ -119,8 +120,8 @@ def measure_reports(folder: Path) -> dict[str, Figure]:
         run = folder / f"run{at}"
         ours.append(run_module("flows.app.cli", "profile", str(path), "--out", str(run)))
         for tool, costs in rivals.items():
-            costs.append(ask_rival(tool, path, folder / f"{tool}.html") if at == 0 or tool == "skrub"
-                         else None)  # fmt: skip
+            asked = at == 0 or tool == "skrub"  # the other one takes minutes
+            costs.append(ask_rival(tool, path, folder / f"{tool}.html") if asked else None)
     size = (folder / "run0" / "report.html").stat().st_size
     figures = {
         "command with report, 100k x 25": _spread([one.cpu_s for one in ours], None, "CPU s"),

@@ -52,7 +52,9 @@ class Fold(Generic[Result]):
 
     def _recall(self, marks: Sequence[str], folder: Path | None) -> tuple[int, Result | None]:
         """The result of the longest beginning of `marks` that is stored, and its length."""
-        for count in range(len(marks), 1, -1) if folder is not None else ():
+        if folder is None:
+            return 0, None
+        for count in range(len(marks), 1, -1):
             path = self._whole(folder, marks[:count])
             if path.is_file():
                 try:

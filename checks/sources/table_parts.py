@@ -1,4 +1,4 @@
-"""A table file by file: what each holds, in batches of bounded memory, and a mark of its content."""
+"""A table file by file: its rows in batches of bounded memory, and a mark of its content."""
 
 from __future__ import annotations
 
