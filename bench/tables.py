@@ -70,7 +70,7 @@ def check_exactness(path: str, answers: str) -> None:
             worst = max(worst, abs(value - exact) / abs(exact) if exact else abs(value))
     counts = {name: table[name].drop_nulls().n_unique() for name in told["distinct"]}
     apart = max(
-        abs(told["distinct"][n] / max(counts[n], 1) - 1) for n in counts if counts[n] > 1000
+        abs(told["distinct"][n] / max(counts[n], 1) - 1) for n in counts if counts[n] > MANY
     )
     print(json.dumps({"quantiles": worst, "distinct": apart}))
 

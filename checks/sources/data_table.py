@@ -1,4 +1,4 @@
-"""A table in CSV or Parquet files: all-text or typed, one lazy scan over all of them."""
+"""A table in CSV, Parquet or Arrow files: all-text or typed, one lazy scan over all of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from checks.core.errors import SourceError
+from checks.sources.columnar import scan_columnar
 from checks.sources.columns import (
     label_values,
     pick_column,
@@ -26,7 +27,7 @@ from checks.sources.listing import FileFact, Problem, problem_frame
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """Rows of CSV files (every column text) or Parquet files (typed as stored)."""
+    """Rows of CSV files (every column text) or Parquet or Arrow files (typed as stored)."""
 
     root: Path
     files: tuple[FileFact, ...]
@@ -59,10 +60,10 @@ class DataTable:
         """Return the rows of each file of `files`, lazily: `row`, then the data columns."""
         if self.csv_files:
             return [scan_csv(self.root, file) for file in self.csv_files]
-        return [self._scan_parquet(fact) for fact in self.files]
+        return [self._scan_typed(fact) for fact in self.files]
 
-    def _scan_parquet(self, fact: FileFact) -> pl.LazyFrame:
-        lazy = pl.scan_parquet(self.root / fact.uri, glob=False)
+    def _scan_typed(self, fact: FileFact) -> pl.LazyFrame:
+        lazy = scan_columnar(self.root / fact.uri)
         names = lazy.collect_schema().names()
         renamed = dict(zip(names, unique_names(names), strict=True))
         indexed = lazy.rename(renamed).with_row_index("row")
@@ -145,7 +146,7 @@ def open_parquet_table(
     root: Path, files: tuple[FileFact, ...], asked: Mapping[str, str | None],
     notes: tuple[Problem, ...] = (),
 ) -> DataTable:  # fmt: skip
-    """Return the source over Parquet `files`.
+    """Return the source over Parquet or Arrow `files`.
 
     Raises:
         SourceError: a file cannot be read, columns differ, or a named column is absent.

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from checks.core.errors import SourceError
+from checks.sources.columnar import read_file_schema
 from checks.sources.columns import (
     LABEL_NAMES,
     class_names,
@@ -273,15 +274,15 @@ def read_schema(root: Path, files: tuple[FileFact, ...]) -> pa.Schema:
     """Return the schema of the first file; every other must have the same column names.
 
     Raises:
-        SourceError: a file has other columns, or the file cannot be read as Parquet.
+        SourceError: a file has other columns, or the file cannot be read.
     """
     first: pa.Schema | None = None
     for fact in files:
         try:
-            schema = pq.read_schema(root / fact.uri)
+            schema = read_file_schema(root / fact.uri)
         except (OSError, pa.ArrowException) as error:
             raise SourceError(
-                fact.uri, "cannot be read as Parquet", got=str(error)[:120],
+                fact.uri, "cannot be read", got=str(error)[:120],
                 advice="Replace the file or name it in [source] exclude.",
             ) from error  # fmt: skip
         if first is None:

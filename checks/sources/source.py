@@ -9,23 +9,28 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from checks.core.errors import SourceError
+from checks.sources.columnar import (
+    COLUMNAR_EXTENSIONS,
+    PARQUET_EXTENSIONS,
+    is_arrow,
+    read_file_schema,
+)
 from checks.sources.data_table import DataTable, open_csv_table, open_parquet_table
 from checks.sources.image_folder import ImageFolder, is_image_name
 from checks.sources.image_table import ImageTable, image_column, open_image_table
 from checks.sources.listing import FileFact, Listing, Problem, list_files
+from checks.sources.remote import fetch, is_url
 
 Kind = Literal["auto", "image_folder", "image_table", "table"]
 ImageSource = ImageFolder | ImageTable
 Source = ImageFolder | ImageTable | DataTable
 KINDS: tuple[Kind, ...] = ("auto", "image_folder", "image_table", "table")
 CSV_EXTENSIONS = (".csv", ".tsv", ".tab")
-PARQUET_EXTENSIONS = (".parquet", ".pq")
 _RECOGNISED = (
-    "Recognised: a folder of images (root/<class>/*.jpg), Parquet files, CSV files, "
-    "a glob of these."
+    "Recognised: a folder of images (root/<class>/*.jpg), Parquet, Arrow or CSV files, "
+    "a glob of these, a URL."
 )
 
 
@@ -36,7 +41,8 @@ def open_source(
     """Return the source at `path`: a folder, a file, or a glob of files.
 
     Args:
-        path: local; a glob's root is its longest part without a wildcard.
+        path: local, or a URL, whose files are copied once; a glob's root is its longest part
+            without a wildcard.
         kind: "auto" looks: images in a folder, then Parquet (with image bytes or without), then
             CSV.
         label: column of the label; looked for where it is not named, but not in a plain table.
@@ -52,7 +58,7 @@ def open_source(
     ...
     checks.core.errors.SourceError: no/such/folder: no such file or folder. Check [source] path.
     """
-    where = str(path)
+    where = str(fetch(str(path))) if is_url(str(path)) else str(path)
     if kind not in KINDS:
         near = get_close_matches(str(kind), KINDS, n=1)
         advice = f"Did you mean {near[0]!r}?" if near else ""
@@ -74,10 +80,6 @@ def open_source(
 
 def _locate(where: str, exclude: tuple[str, ...]) -> tuple[Path, Listing]:
     """Return the root and the files under it that `where` means."""
-    if "://" in where:
-        raise SourceError(
-            where, "only local paths are read", advice="Copy or mount the data first."
-        )
     path = Path(where)
     if path.is_dir():
         listing = list_files(path, exclude)
@@ -113,13 +115,13 @@ def _locate_glob(where: str, exclude: tuple[str, ...]) -> tuple[Path, Listing]:
 def _recognise(where: str, root: Path, listing: Listing) -> Kind:
     if Path(where).is_dir() and any(is_image_name(fact.uri) for fact in listing.files):
         return "image_folder"
-    for fact in _with_extension(listing, PARQUET_EXTENSIONS):
+    for fact in _with_extension(listing, COLUMNAR_EXTENSIONS):
         try:
-            found = image_column(pq.read_schema(root / fact.uri))
+            found = image_column(read_file_schema(root / fact.uri))
         except (OSError, pa.ArrowException):
             continue
         return "table" if found is None else "image_table"
-    if _with_extension(listing, CSV_EXTENSIONS + PARQUET_EXTENSIONS):
+    if _with_extension(listing, CSV_EXTENSIONS + COLUMNAR_EXTENSIONS):
         return "table"
     shown = ", ".join(fact.uri for fact in listing.files[:3])
     raise SourceError(
@@ -135,19 +137,20 @@ def _with_extension(listing: Listing, extensions: Sequence[str]) -> tuple[FileFa
 def _open_table(
     where: str, root: Path, listing: Listing, kind: Kind, asked: Mapping[str, str | None]
 ) -> Source:
-    parquet = _with_extension(listing, PARQUET_EXTENSIONS)
+    asked_for = COLUMNAR_EXTENSIONS if kind == "table" else PARQUET_EXTENSIONS
+    parquet = _with_extension(listing, asked_for)
     csv = _with_extension(listing, CSV_EXTENSIONS)
     alone = len(listing.files) == 1 and not parquet and not csv
     if alone and kind == "table":
         csv = listing.files
     if kind == "table" and parquet and csv:
         raise SourceError(
-            where, "CSV and Parquet files lie side by side", got=f"{parquet[0].uri}, {csv[0].uri}",
+            where, "CSV and columnar files lie side by side", got=f"{parquet[0].uri}, {csv[0].uri}",
             allowed="One table is of one format.", advice="Give a glob, e.g. '*.parquet'.",
         )  # fmt: skip
     if csv and kind == "table":
         return open_csv_table(root, csv, asked, listing.problems)
-    kept, told = _readable_parquet(root, parquet)
+    kept, told = _readable(root, parquet)
     if not kept:
         shown = "; ".join(f"{p.uri}: {p.problem}" for p in told[:3])
         got = shown or ", ".join(f.uri for f in listing.files[:3])
@@ -158,17 +161,18 @@ def _open_table(
     return reader(root, kept, asked, (*listing.problems, *told))
 
 
-def _readable_parquet(
-    root: Path, files: Sequence[FileFact]
-) -> tuple[tuple[FileFact, ...], list[Problem]]:
-    """Return the Parquet files whose footer can be read, and a problem for each other."""
+def _readable(root: Path, files: Sequence[FileFact]) -> tuple[tuple[FileFact, ...], list[Problem]]:
+    """Return the files whose footer can be read, and a problem for each other."""
     kept, told = [], []
     for fact in files:
         try:
-            pq.read_metadata(root / fact.uri)
+            read_file_schema(root / fact.uri)
         except (OSError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0][:120]
-            told.append(Problem(fact.uri, None, f"cannot be read as Parquet ({reason}): left out"))
+            format_ = "Arrow" if is_arrow(root / fact.uri) else "Parquet"
+            told.append(
+                Problem(fact.uri, None, f"cannot be read as {format_} ({reason}): left out")
+            )
         else:
             kept.append(fact)
     return tuple(kept), told

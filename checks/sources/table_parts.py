@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 import xxhash
 
 from checks.core.whole_file import replace_file
+from checks.sources.columnar import PARQUET_EXTENSIONS, row_groups
 from checks.sources.data_table import DataTable
 from checks.sources.listing import FileFact
 
@@ -35,7 +35,8 @@ class TablePart:
         Row groups of a Parquet file are decoded one after the other: the streaming engine would
         decode ahead of the reader, and hold twice the memory.
         """
-        groups = _row_groups(self.path) if self.path.suffix.lower() in (".parquet", ".pq") else []
+        parquet = self.path.suffix.lower() in PARQUET_EXTENSIONS
+        groups = row_groups(self.path) if parquet else []
         if not groups or max(groups) > _GROUP_ROWS_MAX:
             yield from self.lazy.collect_batches(
                 chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming"
@@ -47,11 +48,6 @@ class TablePart:
                 yield self.lazy.slice(start, count).collect()
                 start, count = start + count, 0
             count += rows
-
-
-def _row_groups(path: Path) -> list[int]:
-    footer = pq.read_metadata(path)
-    return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
 
 
 def divide_table(table: DataTable) -> list[TablePart]:

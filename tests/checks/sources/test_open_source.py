@@ -56,10 +56,9 @@ def test_whole_numbers_stored_as_floats_are_classes(tmp_path: Path):
     assert found["label"].to_list() == ["1", None, "0"]
 
 
-def test_unknown_kind_and_remote_paths_are_one_sentence(tmp_path: Path):
-    """A kind or a URL that is not supported says so."""
+def test_unknown_kind_is_one_sentence(tmp_path: Path):
+    """A kind that is not supported names the nearest."""
     assert "Did you mean 'image_folder'?" in said(tmp_path, kind="image_foldr")
-    assert "only local paths" in said("s3://bucket/data")
 
 
 def test_formats_side_by_side_and_other_columns_are_refused(tmp_path: Path):
