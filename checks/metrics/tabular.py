@@ -89,7 +89,10 @@ def finish_profile(state: TableState, label: str | None, read: Batches) -> Table
         for batch in read():
             _count(candidates, batch, features)
     vocabularies = {c.name for c in features if _is_vocabulary(c)}
-    words = {c.name: c.heavy["value"] for c in told if c.name in vocabularies}
+    words = {
+        c.name: c.heavy["value"].select(key="text", count="count")
+        for c in told if c.name in vocabularies
+    }  # fmt: skip
     found = (confirm(c, features) for c in candidates)
     return TableProfile(
         state.row_count, columns, label, tuple(d for d in found if d is not None),

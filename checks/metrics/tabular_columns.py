@@ -13,7 +13,7 @@ from checks.metrics.counting_kernel import REGISTERS
 from checks.metrics.number_kernel import BUCKET_BITS
 from checks.metrics.tabular_kinds import tell_date_form, tell_kind
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.metrics.tabular_quantiles import histogram, quantiles
+from checks.metrics.tabular_quantiles import NOTHING, Weighted, histogram, quantiles, weigh
 from checks.metrics.tabular_spelling import close_pairs
 from checks.metrics.tabular_state import TableState
 from checks.metrics.tabular_tally import HOUR
@@ -25,13 +25,17 @@ _COUNTED = (
     "null", "nan", "inf", "empty", "blank", "placeholder", "untrimmed", "mojibake", "number",
     "integer", "unit", "zero", "negative", "clock",
 )  # fmt: skip
-_NO_NUMBERS = pl.DataFrame(schema={"key": pl.Float64, "count": pl.Int64})
-_NO_TEXTS = pl.DataFrame(schema={"key": pl.String, "count": pl.Int64})
+_NO_TEXTS = pl.DataFrame(schema={"text": pl.String, "count": pl.Int64, "number": pl.Float64})
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnCounts:
-    """One column's part of a state. `numbers` and `heavy` have key and count; see `TableState`."""
+    """One column's part of a state.
+
+    moments: by form, as in `TableState.moments`. numbers: by form, from the buckets. heavy: by
+    value, shape and unit, frames of text and count, the most frequent first; values with their
+    number (Float64, null where it is none). ranks: registers that are not empty.
+    """
 
     name: str
     dtype: str
@@ -39,7 +43,7 @@ class ColumnCounts:
     counts: dict[str, int]
     lengths: tuple[int, int]
     moments: dict[str, tuple[float, ...]]
-    numbers: dict[str, pl.DataFrame]
+    numbers: dict[str, Weighted]
     heavy: dict[str, pl.DataFrame]
     ranks: pl.Series
 
@@ -58,10 +62,13 @@ class ColumnCounts:
 
 def read_columns(state: TableState) -> list[ColumnCounts]:
     """Return the state's frames, one column at a time."""
+    buckets, heavy = _as_numbers(state), _rank(state)
+    named = {"counts": state.counts, "lengths": state.lengths, "moments": state.moments,
+             "buckets": buckets, "registers": state.registers, "heavy": heavy}  # fmt: skip
     parts = {
-        name: {key[0]: part for key, part in getattr(state, name).partition_by(
+        name: {key[0]: part for key, part in frame.partition_by(
             "column", as_dict=True, include_key=False).items()}
-        for name in ("counts", "lengths", "moments", "buckets", "registers", "heavy")
+        for name, frame in named.items()
     }  # fmt: skip
     return [
         _read_column(state, name, dtype, {kind: by.get(i) for kind, by in parts.items()})
@@ -72,42 +79,54 @@ def read_columns(state: TableState) -> list[ColumnCounts]:
 def _read_column(
     state: TableState, name: str, dtype: str, parts: dict[str, pl.DataFrame | None]
 ) -> ColumnCounts:
-    moments, buckets, heavy = parts["moments"], parts["buckets"], parts["heavy"]
-    registers, lengths = parts["registers"], parts["lengths"]
-    told = {row[0]: row[1:] for row in moments.iter_rows()} if moments is not None else {}
-    numbers = {} if buckets is None else {
-        key[0]: _as_numbers(part, key[0], told[key[0]])
-        for key, part in buckets.partition_by("form", as_dict=True).items()
-    }  # fmt: skip
-    texts = {} if heavy is None else {
-        key[0]: _rank(part.select(pl.col("text").alias("key"), "count"))
-        for key, part in heavy.partition_by("of", as_dict=True).items()
-    }  # fmt: skip
-    counts = dict(parts["counts"].iter_rows()) if parts["counts"] is not None else {}
+    held = {kind: part for kind, part in parts.items() if part is not None}
+    moments = {row[0]: row[1:] for row in held["moments"].iter_rows()} if "moments" in held else {}
+    lengths = held["lengths"].row(0) if "lengths" in held else (0, 0)
+    ranks = held["registers"]["rank"] if "registers" in held else pl.Series(dtype=pl.UInt8)
+    numbers = {
+        form: Weighted(part["number"].to_numpy(), part["count"].to_numpy())
+        for form, part in _divide(held.get("buckets"), "form").items()
+    }
     return ColumnCounts(
-        name, dtype, state.row_count, counts,
-        (0, 0) if lengths is None else lengths.row(0), told, numbers, texts,
-        pl.Series(dtype=pl.UInt8) if registers is None else registers.get_column("rank"),
+        name, dtype, state.row_count,
+        counts=dict(held["counts"].iter_rows()) if "counts" in held else {},
+        lengths=lengths, moments=moments, numbers=numbers,
+        heavy=_divide(held.get("heavy"), "of"), ranks=ranks,
     )  # fmt: skip
 
 
-def _rank(texts: pl.DataFrame) -> pl.DataFrame:
-    summed = texts.group_by("key").agg(pl.sum("count"))
-    return summed.sort(["count", "key"], descending=[True, False])
+def _divide(frame: pl.DataFrame | None, by: str) -> dict[str, pl.DataFrame]:
+    if frame is None:
+        return {}
+    return {str(key[0]): part for key, part in frame.partition_by(by, as_dict=True).items()}
 
 
-def _as_numbers(buckets: pl.DataFrame, form: str, told: tuple[float, ...]) -> pl.DataFrame:
-    """A number for each bucket: its middle, or the hour that a date's bucket begins with."""
+def _rank(state: TableState) -> pl.DataFrame:
+    """Heavy texts, equal ones added up, the most frequent of each column first, read as numbers."""
+    columns = state.columns.with_row_index("column").select("column", "dtype")
+    summed = state.heavy.group_by("column", "of", "text").agg(pl.sum("count"))
+    text = pl.col("text")
+    number = pl.when(pl.col("dtype") == "Float32").then(
+        text.cast(pl.Float32, strict=False).cast(pl.Float64)
+    ).otherwise(text.cast(pl.Float64, strict=False))  # fmt: skip
+    known = summed.join(columns, on="column").with_columns(
+        number=pl.when((pl.col("of") == "value") & number.is_finite()).then(number)
+    )
+    order = ["column", "of", "count", "text"]
+    return known.sort(order, descending=[False, False, True, False]).drop("dtype")
+
+
+def _as_numbers(state: TableState) -> pl.DataFrame:
+    """The buckets with a number for each: its middle, or the hour that a date's begins with."""
     key = pl.col("key")
     place = key.abs() - 1
-    if form == "number":
-        below = place.cast(pl.Int64) * 2 ** (52 - BUCKET_BITS) + 2 ** (51 - BUCKET_BITS)
-        size = below.reinterpret(dtype=pl.Float64)
-    else:
-        size = place * HOUR
-    value = pl.when(key == 0).then(0.0).when(key > 0).then(size).otherwise(-size)
-    low, high = told[-2:]
-    return buckets.select(value.clip(low, high).alias("key"), "count").sort("key")
+    below = place * 2 ** (52 - BUCKET_BITS) + 2 ** (51 - BUCKET_BITS)
+    middle = below.reinterpret(dtype=pl.Float64)
+    size = pl.when(pl.col("form") == "number").then(middle).otherwise(place * HOUR)
+    bounds = state.moments.select("column", "form", "low", "high")
+    told = state.buckets.join(bounds, on=["column", "form"], how="left", maintain_order="left")
+    number = pl.when(key > 0).then(size).otherwise(-size).clip("low", "high")
+    return told.select("column", "form", number.alias("number"), "count")
 
 
 def describe_column(column: ColumnCounts) -> ColumnProfile:
@@ -130,67 +149,67 @@ def describe_column(column: ColumnCounts) -> ColumnProfile:
         length_max=column.lengths[1] if filled else None,
         length_mean=counts["length_sum"] / filled if filled else None,
         date_format=form if column.dtype == "String" and kind == "datetime" else None,
-        quantiles=bounds, nonzero_quantiles=quantiles(numbers, nonzero=True),
-        top=tuple(texts.head(_TOP).iter_rows()), histogram_edges=edges, histogram_counts=bins,
-        patterns=tuple(heavy.get("shape", _NO_TEXTS).head(_TOP).iter_rows()),
-        units=tuple(heavy.get("unit", _NO_TEXTS).head(_TAIL).iter_rows())
-        if kind == "number" else (),
+        quantiles=bounds, nonzero_quantiles=quantiles(numbers.pick(numbers.keys != 0)),
+        top=_pairs(texts, _TOP), histogram_edges=edges, histogram_counts=bins,
+        patterns=_pairs(heavy.get("shape", _NO_TEXTS), _TOP),
+        units=_pairs(heavy.get("unit", _NO_TEXTS), _TAIL) if kind == "number" else (),
         sentinels=_sentinels(column, numbers) if kind == "number" else (),
-        close_pairs=close_pairs(texts) if spelt else (),
+        close_pairs=close_pairs(texts.select(key="text", count="count")) if spelt else (),
     )  # fmt: skip
 
 
-def _numbers_of(column: ColumnCounts, form: str | None) -> pl.DataFrame:
+def _numbers_of(column: ColumnCounts, form: str | None) -> Weighted:
     """The finite numbers with their counts: exact where all values are known."""
-    if form != "number" or not column.exact or column.dtype == "Boolean":
-        found = column.numbers.get(form or "", _NO_NUMBERS)
-        zeros = column.counts.get("zero", 0) if form == "number" else 0
-        nought = pl.DataFrame({"key": [0.0], "count": [zeros]}, schema=_NO_NUMBERS.schema)
-        return pl.concat([found, nought]).sort("key") if zeros else found
-    texts = column.heavy.get("value", _NO_TEXTS)
-    narrow = pl.Float32 if column.dtype == "Float32" else pl.Float64
-    read = texts.with_columns(pl.col("key").cast(narrow, strict=False).cast(pl.Float64))
-    finite = read.filter(pl.col("key").is_finite().fill_null(value=False))
-    return finite.group_by("key").agg(pl.sum("count")).sort("key")
+    if form == "number" and column.exact and column.dtype != "Boolean":
+        known = column.heavy.get("value", _NO_TEXTS).drop_nulls("number")
+        return weigh(known["number"].to_numpy(), known["count"].to_numpy())
+    found = column.numbers.get(form or "", NOTHING)
+    zeros = column.counts.get("zero", 0) if form == "number" else 0
+    if not zeros:
+        return found
+    return weigh(np.append(found.keys, 0.0), np.append(found.counts, zeros))
 
 
-def _moments(column: ColumnCounts, numbers: pl.DataFrame, form: str | None) -> dict[str, Any]:
+def _moments(column: ColumnCounts, numbers: Weighted, form: str | None) -> dict[str, Any]:
     """Minimum, maximum, mean, spread and the middle of the negative numbers' sizes."""
     told = column.moments.get(form or "")
-    if told is None or numbers.is_empty():
+    if told is None or not numbers.keys.size:
         return {}
     count, mean, spread, low, high = told
     if column.exact and form == "number":
-        keys, weights = numbers["key"].to_numpy(), numbers["count"].to_numpy()
+        shares = numbers.counts / count
         with np.errstate(over="ignore", invalid="ignore"):  # 1e308 has no square: told as None
-            mean = float((keys * (weights / count)).sum())
-            spread = float((((keys - mean) ** 2) * (weights / count)).sum()) * count
-    below = numbers.filter(pl.col("key") < 0).with_columns(-pl.col("key"))
+            mean = float((numbers.keys * shares).sum())
+            spread = float(((numbers.keys - mean) ** 2 * shares).sum()) * count
     moments = {"mean": _short(mean), "std": _short(max(spread, 0.0) / count) ** 0.5,
                "min": low, "max": high}  # fmt: skip
-    if below.height:
-        moments["negative_median"] = quantiles(below).get("p50", 0.0)
+    below = numbers.pick(numbers.keys < 0)
+    if below.keys.size:
+        moments["negative_median"] = quantiles(Weighted(-below.keys[::-1], below.counts[::-1]))[
+            "p50"
+        ]
     return {name: value if math.isfinite(value) else None for name, value in moments.items()}
+
+
+def _pairs(texts: pl.DataFrame, most: int) -> tuple[tuple[str, int], ...]:
+    return tuple(texts.head(most).select("text", "count").iter_rows())
 
 
 def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _sentinels(column: ColumnCounts, numbers: pl.DataFrame) -> tuple[tuple[float, int, float], ...]:
+def _sentinels(column: ColumnCounts, numbers: Weighted) -> tuple[tuple[float, int, float], ...]:
     """The numbers of `SENTINELS` that occur: value, rows, distance to the nearest other number."""
     held = {s: n for s in SENTINELS if (n := column.counts.get(f"sentinel {s:g}", 0))}
-    keys = numbers.get_column("key")
     slack = 0.0 if column.exact else 2.0**-BUCKET_BITS
-    apart = pl.repeat(value=True, n=keys.len(), eager=True)
+    apart = np.ones(numbers.keys.size, np.bool_)
     for value in held:
-        apart &= (keys - value).abs() > slack * abs(value)
-    others = keys.filter(apart)
-    if others.is_empty():
+        apart &= np.abs(numbers.keys - value) > slack * abs(value)
+    others = numbers.keys[apart]
+    if not others.size:
         return ()
-    return tuple(
-        (v, n, float(np.abs(others.to_numpy() - v).min())) for v, n in sorted(held.items())
-    )
+    return tuple((v, n, float(np.abs(others - v).min())) for v, n in sorted(held.items()))
 
 
 def _estimate_distinct(ranks: pl.Series) -> int:

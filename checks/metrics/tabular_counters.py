@@ -64,11 +64,11 @@ class Heavy:
     def frame(self, column: int, of: str) -> pl.DataFrame:
         """Return the entries as rows of TableState.heavy."""
         held = np.flatnonzero(self.slots)
-        told = {"hash": self.slots[held], "text": self.texts.gather(-self.origin[held]),
-                "count": self.counts[held]}  # fmt: skip
-        return pl.DataFrame(told).select(
-            pl.lit(column, pl.UInt32).alias("column"), pl.lit(of).alias("of"), pl.all()
-        )
+        n = held.size
+        return pl.DataFrame(
+            {"column": np.full(n, column, np.uint32), "of": [of] * n, "hash": self.slots[held],
+             "text": self.texts.gather(-self.origin[held]), "count": self.counts[held]}
+        )  # fmt: skip
 
 
 def _compact(texts: pl.Series) -> pl.Series:

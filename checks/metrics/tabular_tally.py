@@ -290,12 +290,15 @@ def _counts(column: int, tally: ColumnTally) -> list[list[Any]]:
 
 
 def _buckets(column: int, form: str, numbers: Numbers) -> pl.DataFrame:
-    told = pl.DataFrame({"key": numbers.keys, "count": numbers.bucket_counts})
-    return told.select(pl.lit(column, pl.UInt32).alias("column"), pl.lit(form).alias("form"), "key",
-                       "count")  # fmt: skip
+    n = numbers.keys.size
+    return pl.DataFrame({"column": np.full(n, column, np.uint32), "form": [form] * n,
+                         "key": numbers.keys, "count": numbers.bucket_counts},
+                        schema=pl.Schema(SCHEMAS["buckets"]))  # fmt: skip
 
 
 def _registers(column: int, tally: ColumnTally) -> pl.DataFrame:
     held = np.flatnonzero(tally.registers)
-    told = {"place": held.astype(np.uint16), "rank": tally.registers[held]}
-    return pl.DataFrame(told).select(pl.lit(column, pl.UInt32).alias("column"), pl.all())
+    return pl.DataFrame({
+        "column": np.full(held.size, column, np.uint32), "place": held.astype(np.uint16),
+        "rank": tally.registers[held],
+    })  # fmt: skip
