@@ -18,6 +18,7 @@ from flows.app.sections import (
     ContractSection,
     DriftSection,
     GateSection,
+    LabelsSection,
     PolicySection,
     ProfileSection,
     ReportSection,
@@ -29,7 +30,9 @@ from flows.app.sections import (
     TruthSection,
 )
 
-RESULT_SECTIONS = ("source", "split", "profile", "checks", "contract", "policy", "shards")
+RESULT_SECTIONS = (
+    "source", "labels", "split", "profile", "checks", "contract", "policy", "shards",
+)  # fmt: skip
 
 
 class ConfigError(GristmillError):
@@ -50,6 +53,7 @@ class Config(Section):
 
     version: Literal[1] = Field(description="Version of this file's layout.")
     source: SourceSection
+    labels: LabelsSection = LabelsSection()
     split: SplitSection = SplitSection()
     profile: ProfileSection = ProfileSection()
     checks: ChecksSection = ChecksSection()

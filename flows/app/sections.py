@@ -27,6 +27,14 @@ class SourceSection(Section):
     exclude: tuple[str, ...] = Field((), description="Shell globs of files to leave out.")
 
 
+class LabelsSection(Section):
+    """[labels]: what is done to labels before anything else sees them."""
+
+    rename: dict[str, str] = Field(
+        {}, description="Labels that are spelt anew, in every split: as they are, as they shall be."
+    )
+
+
 class SplitSection(Section):
     """[split]: how samples without a given split are divided."""
 

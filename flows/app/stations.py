@@ -48,7 +48,7 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
 
     source = open_data(config)
     entries = source.entries()
-    settings = config.section_digest("source", "split", "profile")
+    settings = config.section_digest("source", "labels", "split", "profile")
     again = reread(config, run, source, entries)
     inputs = _digest(
         METRICS_VERSION, settings, config.anchor, source.fingerprint(entries), again.mark
