@@ -19,8 +19,8 @@ def _example(train: list[str], test: list[str]) -> SetExample:
     count = len(train) + len(test)
     ids: list[object] = [f"{at:032x}-0" for at in range(count)]
     splits = ["train"] * len(train) + ["test"] * len(test)
-    tables = {"samples": {"sample_id": ids, "split": splits, "label": [*train, *test]}}
-    return SetExample(tables, frozenset({str(ids[len(train)])}) if test else frozenset())
+    samples = {"sample_id": ids, "split": list(splits), "label": [*train, *test]}
+    return SetExample({"samples": samples}, frozenset({str(ids[len(train)])}) if test else frozenset())
 
 
 @set_check(
