@@ -19,7 +19,9 @@ def _example(train: list[str], test: list[str]) -> SetExample:
     count = len(train) + len(test)
     ids: list[object] = [f"{at:032x}-0" for at in range(count)]
     splits = ["train"] * len(train) + ["test"] * len(test)
-    samples = {"sample_id": ids, "split": list(splits), "label": [*train, *test]}
+    samples: dict[str, list[object]] = {
+        "sample_id": ids, "split": list(splits), "label": [*train, *test]
+    }  # fmt: skip
     return SetExample({"samples": samples}, frozenset({str(ids[len(train)])}) if test else frozenset())
 
 
