@@ -22,7 +22,8 @@ def _example(train: list[str], test: list[str]) -> SetExample:
     samples: dict[str, list[object]] = {
         "sample_id": ids, "split": list(splits), "label": [*train, *test]
     }  # fmt: skip
-    return SetExample({"samples": samples}, frozenset({str(ids[len(train)])}) if test else frozenset())
+    flagged = frozenset({str(ids[len(train)])}) if test else frozenset()
+    return SetExample({"samples": samples}, flagged)
 
 
 @set_check(
