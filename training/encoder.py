@@ -58,7 +58,7 @@ class ColumnPlan:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """The fitted state; `to_json` goes into a manifest.
+    """The fitted state; `to_plain` goes into a manifest.
 
     >>> train = pl.DataFrame({"x": ["1", "3", "5"], "c": ["a", "b", "a"]})
     >>> encoder = fit_encoder(train, min_count=1)
@@ -90,6 +90,16 @@ class Encoder:
             np.stack(codes, axis=1) if codes else np.zeros((rows, 0), np.int64),
         )
 
+    def to_plain(self) -> list[dict[str, Any]]:
+        """Return the state as what JSON holds: a mapping for each column, lists and numbers."""
+        plain: list[dict[str, Any]] = json.loads(self.to_json())
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Sequence[Mapping[str, Any]]) -> Encoder:
+        """Return the encoder that `to_plain` described."""
+        return cls(tuple(ColumnPlan(**_tuples(state)) for state in plain))
+
     def to_json(self) -> str:
         """Return the state as JSON, keys sorted."""
         return json.dumps([asdict(plan) for plan in self.columns], sort_keys=True)
@@ -97,7 +107,7 @@ class Encoder:
     @classmethod
     def from_json(cls, text: str) -> Encoder:
         """Return the encoder that `to_json` described."""
-        return cls(tuple(ColumnPlan(**_tuples(state)) for state in json.loads(text)))
+        return cls.from_plain(json.loads(text))
 
 
 def _tuples(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from training.errors import DamageError, StoreError
 from training.shard_store import StoredFile, write_atomic
 
 FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
+_OPTIONAL = ("encoding",)
 _PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger)/[0-9a-f]{16}(\.idx)?\.parquet$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
@@ -70,7 +71,11 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a data set is made of. digest: sha256 of the stored document (not part of it)."""
+    """What a data set is made of. digest: sha256 of the stored document (not part of it).
+
+    encoding: of a table, how a network reads its rows (see `training.encoding`); a cleaned set has
+    that of its parent. Absent from the document where it is None.
+    """
 
     digest: str
     format: Literal["gristmill.manifest/1"]
@@ -87,6 +92,7 @@ class Manifest:
     splits: Mapping[str, Split]
     ledger: tuple[StoredFile, ...]
     layout: Mapping[str, Any]
+    encoding: Mapping[str, Any] | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -111,6 +117,7 @@ def store_manifest(out: Path, manifest: Manifest) -> Manifest:
     """Write `manifest` under its own digest and return it with that digest."""
     document = asdict(manifest)
     del document["digest"]
+    document = {name: held for name, held in document.items() if name not in _OPTIONAL or held}
     data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(data).hexdigest()
     write_atomic(out / "manifests" / f"{digest}.json", data)

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow.parquet as pq
 
+from training.encoding import fit_encoding
 from training.errors import TrainingError
 from training.ledger import settle
 from training.manifest import FORMAT, Manifest, Shard, Split, read_manifest, store_manifest
@@ -72,7 +73,8 @@ def write_manifest(
     out: the store. batches: pyarrow RecordBatches as `shape_images` or `shape_table` take them, in
     any order. ledger: pyarrow Table as `settle` takes it (see `build_ledger`), one row for each
     input sample. parent: digest of the raw manifest that these rows were cleaned from.
-    Memory: 64 MiB of waiting rows and one shard. A killed or failed write leaves `CURRENT` as it
+    Memory: 64 MiB of waiting rows and one shard; of a table the rows that its encoding is fitted
+    on, too. A killed or failed write leaves `CURRENT` as it
     was; a second one skips shards that are there.
 
     Raises:
@@ -82,7 +84,8 @@ def write_manifest(
     """
     _refuse_absolute(spec.source)
     with locked(out), Spill(out) as spill:
-        before = read_manifest(out, parent).splits if parent else {}
+        old = read_manifest(out, parent) if parent else None
+        before = old.splits if old else {}
         _collect(spill, batches, spec)
         bits = {name: _bits(before.get(name), spill.totals[name], spec) for name in spill.totals}
         schema, entry = describe_schema(spill.schema)
@@ -105,6 +108,7 @@ def write_manifest(
             splits=_splits(written, bits, books),
             ledger=(put(out, "ledger", encode_frame(books), len(books)),),
             layout=_layout(spec),
+            encoding=old.encoding if old else _encoding(out, written, spec),
         )
         manifest = store_manifest(out, manifest)
         if make_current:
@@ -220,6 +224,13 @@ def _split(
         label_counts=dict(counts),
         shards=shards,
     )
+
+
+def _encoding(
+    out: Path, written: list[tuple[str, Shard, pl.DataFrame]], spec: ShardSpec
+) -> dict[str, Any] | None:
+    train = [shard for split, shard, _ in written if split == "train"]
+    return fit_encoding(out, train) if spec.kind == "table" and train else None
 
 
 def _layout(spec: ShardSpec) -> dict[str, object]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, guard_arm, raw_arm
 from training.encoder import Encoder, fit_encoder
+from training.encoding import encoder_of
 from training.errors import TrainingError
 from training.ledger import read_ledger
 from training.manifest import Manifest, read_manifest
@@ -89,7 +90,7 @@ def load_comparison(
 def load_raw(store: Path, raw: str, *, image_size: int = 32) -> TrainingData:
     """Return one manifest's rows as tensors, for features and out-of-fold probabilities.
 
-    Tables are encoded by an encoder fitted on the labelled training rows.
+    Tables are encoded as their manifest says.
     """
     manifest = read_manifest(store, raw)
     keys, content = _read_pool(store, manifest, image_size)
@@ -167,7 +168,7 @@ def _tensors(
     data = TrainingData(manifest.kind, manifest.classes, keys, labels, split)
     if manifest.kind == "image":
         return replace(data, images=drop_grey_copies(features)), None
-    encoder = fit_encoder(features[data.train.tolist()])
+    encoder = encoder_of(manifest) or fit_encoder(features[data.train.tolist()])
     numbers, codes = encoder.encode(features)
     return replace(data, numbers=numbers, codes=codes, levels=encoder.levels), encoder
 
