@@ -20,8 +20,8 @@ from training.errors import DamageError, StoreError
 from training.shard_store import StoredFile, write_atomic
 
 FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
-_OPTIONAL = ("encoding",)
-_PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger)/[0-9a-f]{16}(\.idx)?\.parquet$")
+_OPTIONAL = ("encoding", "fills")
+_PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger|fills)/[0-9a-f]{16}(\.idx)?\.parquet$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -74,7 +74,8 @@ class Manifest:
     """What a data set is made of. digest: sha256 of the stored document (not part of it).
 
     encoding: of a table, how a network reads its rows (see `training.encoding`); a cleaned set has
-    that of its parent. Absent from the document where it is None.
+    that of its parent. fills: the cells that were filled (see `training.fills`). Both are absent
+    from the document where they are None.
     """
 
     digest: str
@@ -93,6 +94,7 @@ class Manifest:
     ledger: tuple[StoredFile, ...]
     layout: Mapping[str, Any]
     encoding: Mapping[str, Any] | None = None
+    fills: StoredFile | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -177,5 +179,5 @@ def _first(broken: Exception) -> str:
 
 def _paths(manifest: Manifest) -> list[str]:
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    indexes = [shard.index.path for shard in shards if shard.index]
-    return [shard.path for shard in shards] + indexes + [file.path for file in manifest.ledger]
+    files = [*(shard.index for shard in shards), *manifest.ledger, manifest.fills]
+    return [shard.path for shard in shards] + [file.path for file in files if file]

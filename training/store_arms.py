@@ -15,6 +15,7 @@ from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, guard_arm, r
 from training.encoder import Encoder, fit_encoder
 from training.encoding import encoder_of
 from training.errors import TrainingError
+from training.fills import Fills, fill_rows, mark_filled, read_fills
 from training.ledger import read_ledger
 from training.manifest import Manifest, read_manifest
 from training.resident import load_resident
@@ -74,12 +75,16 @@ def load_comparison(
     )  # fmt: skip
     if repaired:
         content = _append_repaired(store, new, content, repaired, image_size)
+    fills = read_fills(store, new)
+    content, twins = _append_twins(content, keys, fills)
     leaks = _leaked(ledger, leak_checks)
     split = np.where(np.isin(keys, list(leaks)), -1, content["split"]).astype(np.int8)
     _refuse_thin(TrainingData(old.kind, old.classes, keys, content["labels"], split))
     data, encoder = _tensors(old, keys, split, content)
+    data = _mark_filled(data, [*keys, *repaired, *keys[twins]], fills)
     raw_one = raw_arm(data)
     cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
+    cleaned_one = replace(cleaned_one, held=_read_twins(data, twins, len(repaired)))
     data, oracle = _use_truth(data, raw_one, ledger, truth)
     arms = Arms(raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups))
     held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
@@ -150,6 +155,46 @@ def _append_repaired(
     at = np.searchsorted(keys, np.array(repaired))
     picked = features[at] if not isinstance(features, pl.DataFrame) else features[at.tolist()]
     return {**content, "features": _stack([content["features"], picked])}
+
+
+def _append_twins(
+    content: dict[str, Any], keys: NDArray[np.str_], fills: Fills | None
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Add each held-out row that has filled cells once more, filled; return the rows they repeat.
+
+    Held-out rows themselves stay as they came: the other arms read them.
+    """
+    if fills is None:
+        return content, np.empty(0, np.int64)
+    held = fills.cells.filter(pl.col("split") != "train")
+    filled = np.isin(keys, held["key"].to_numpy().astype(np.str_))
+    twins = np.flatnonzero(filled & (content["split"] > 0))
+    features = content["features"]
+    picked = fill_rows(features[twins.tolist()], pl.Series(keys[twins].tolist(), dtype=pl.String),
+                       held)  # fmt: skip
+    return {**content, "features": _stack([features, picked])}, twins
+
+
+def _read_twins(
+    data: TrainingData, twins: NDArray[np.int64], repaired: int
+) -> NDArray[np.int64] | None:
+    """The pool row that each sample is predicted from, if some have twins."""
+    if not twins.size:
+        return None
+    held = np.arange(data.labels.size)
+    held[twins] = data.labels.size + repaired + np.arange(twins.size)
+    return held
+
+
+def _mark_filled(data: TrainingData, keys: Sequence[str], fills: Fills | None) -> TrainingData:
+    """Add an input for each filled column: which cells had no value, alike in every arm.
+
+    keys: of every row of the pool.
+    """
+    if fills is None or not fills.indicator or data.numbers is None:
+        return data
+    marks = mark_filled(np.array(keys, np.str_), fills.cells)
+    return replace(data, numbers=np.concatenate([data.numbers, marks], axis=1))
 
 
 def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:

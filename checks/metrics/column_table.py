@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 from checks.metrics.tabular_profile import ColumnProfile, TableProfile
@@ -13,17 +15,18 @@ SCHEMA = {
 }  # fmt: skip
 
 
-def tabulate_columns(profile: TableProfile) -> pl.DataFrame:
+def tabulate_columns(profile: TableProfile, names: Collection[str] | None = None) -> pl.DataFrame:
     """Return the feature columns of `profile`, in their order: names, kinds, types and counts.
 
-    The label is left out: checks read it from the samples.
+    names: those that are told; None: all but the label, which checks read from the samples.
 
     >>> from checks.metrics.tabular import profile_table
     >>> profile = profile_table(pl.LazyFrame({"n": [1, 2, None], "y": ["a", "b", "a"]}), label="y")
     >>> tabulate_columns(profile).select("name", "dtype", "number_count").rows()
     [('n', 'Int64', 2)]
     """
-    rows = {name: [getattr(c, name) for c in profile.features] for name in SCHEMA}
+    told = [c for c in profile.features if names is None or c.name in names]
+    rows = {name: [getattr(c, name) for c in told] for name in SCHEMA}
     return pl.DataFrame(rows, schema=SCHEMA)
 
 

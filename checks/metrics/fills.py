@@ -48,6 +48,11 @@ class FillRule:
         """Whether the column holds numbers."""
         return self.column.kind == "number"
 
+    @property
+    def applied(self) -> Method:
+        """The method that the column takes: `mode` where numbers are asked of other things."""
+        return self.method if self.number or self.method == "group" else "mode"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fills:
@@ -69,7 +74,7 @@ class Fills:
             closer = self._look_closer(rule, cells, guessed)
             told = cells.select(
                 "sample_id", pl.col(SPLIT).alias("split"), column=pl.lit(rule.name), value=closer,
-                method=pl.lit(rule.method),
+                method=pl.lit(rule.applied),
             ).filter(cells[f"{HOLE}{rule.name}"])  # fmt: skip
             usual = pl.lit(self.usual[rule.name], pl.String)
             parts.append(told.with_columns(pl.coalesce("value", usual).alias("value")))
@@ -83,14 +88,14 @@ class Fills:
             keys = cells.select(_key(rule.group_by).alias(KEY))
             known = keys.join(self.groups[rule.name], on=KEY, how="left", maintain_order="left")
             return known[VALUE]
-        return guessed.get(rule.method, {}).get(rule.name, pl.lit(None, pl.String))
+        return guessed.get(rule.applied, {}).get(rule.name, pl.lit(None, pl.String))
 
     def to_plain(self) -> dict[str, Any]:
         """Return what was fitted, for the manifest: method and value of each column, groups too."""
         return {rule.name: self._describe(rule) for rule in self.rules}
 
     def _describe(self, rule: FillRule) -> dict[str, Any]:
-        told: dict[str, Any] = {"method": rule.method, "value": self.usual[rule.name]}
+        told: dict[str, Any] = {"method": rule.applied, "value": self.usual[rule.name]}
         if rule.name in self.groups:
             known = self.groups[rule.name].sort(KEY)
             told |= {"group_by": list(rule.group_by), "groups": dict(known.iter_rows())}
@@ -155,7 +160,7 @@ def fit_fills(cells: pl.LazyFrame, rules: Sequence[FillRule], *, rows_max: int, 
     groups = {r.name: _groups(train, r) for r in rules if r.method == "group" and r.group_by}
     models = {}
     for method in MODELS:
-        names = [r for r in rules if r.method == method and r.number]
+        names = [r for r in rules if r.applied == method]
         if names:
             whole = {r.name: r.column.integer_count == r.column.number_count for r in names}
             models[method] = fit_model(method, train, whole, rows_max=rows_max, seed=seed)
@@ -172,7 +177,7 @@ def fill_table(cells: pl.LazyFrame, fills: Fills) -> pl.DataFrame:
 
 
 def _takes_mode(rule: FillRule) -> bool:
-    return rule.method == "mode" or not rule.number
+    return rule.applied == "mode" or not rule.number
 
 
 def tell_number(number: pl.Expr) -> pl.Expr:

@@ -17,6 +17,7 @@ from flows.app.sections import (
     ChecksSection,
     ContractSection,
     DriftSection,
+    FillSection,
     GateSection,
     LabelsSection,
     PolicySection,
@@ -31,7 +32,7 @@ from flows.app.sections import (
 )
 
 RESULT_SECTIONS = (
-    "source", "labels", "split", "profile", "checks", "contract", "policy", "shards",
+    "source", "labels", "split", "profile", "checks", "contract", "policy", "fill", "shards",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ class Config(Section):
     checks: ChecksSection = ChecksSection()
     contract: ContractSection = ContractSection()
     policy: PolicySection = PolicySection()
+    fill: FillSection = FillSection()
     drift: DriftSection = DriftSection()
     gate: GateSection = GateSection()
     shards: ShardsSection = ShardsSection()

@@ -58,7 +58,8 @@ def judge(
     tables = {"samples": samples.lazy(), "metrics": metrics.lazy()}
     if source.modality == "table":
         ids, profile = samples.select("uri", "row", "sample_id"), read_table_profile(run)
-        tables |= {"rows": _rows(source, ids), "columns": tabulate_columns(profile).lazy()}
+        columns = tabulate_columns(profile, source.content_columns)
+        tables |= {"rows": _rows(source, ids), "columns": columns.lazy()}
         found.append(run_cell_checks(source.scan(), ids, profile, kinds["cell"]))
         if config.contract.path is not None:
             from checks.suites.contract import (  # noqa: PLC0415 - pandas is slow to import
