@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from checks.metrics.bins import cut_numbers
 from checks.metrics.tabular_profile import ColumnProfile
 
 Codes = npt.NDArray[np.int64]
+RANGE_ROWS, RANGES = 20, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,28 @@ class Telling:
 def code_values(values: pl.Series, column: ColumnProfile) -> tuple[Codes, int]:
     """Return the place of each value, shape (N,), and how many places there are.
 
-    Numbers and dates fall into bins that hold about equally many, with bins of their own for
-    common values; other values have a place each. What is missing has a place too.
+    Numbers and dates fall into ranges of 20 rows or a two-hundredth of them, with a place of its
+    own for each value that is so common; other values have a place each. So has what is missing.
     """
     if column.kind in ("number", "datetime") or (column.kind == "identifier" and _counts(column)):
         numbers = values.to_frame().select(column.number).to_series()
-        bins = cut_numbers(numbers)
-        return bins.place(numbers), bins.size
-    texts = values.to_frame().select(column.text).to_series()
-    places = texts.rank("dense").cast(pl.Int64).fill_null(0)
-    return places.to_numpy().astype(np.int64), int(places.max() or 0) + 1  # type: ignore[arg-type]
+        places = _cut(numbers.fill_null(float("nan")).to_numpy())
+    else:
+        texts = values.to_frame().select(column.text).to_series()
+        places = texts.rank("dense").cast(pl.Int64).fill_null(0).to_numpy().astype(np.int64)
+    held, at = np.unique(places, return_inverse=True)
+    return at.astype(np.int64), len(held)
+
+
+def _cut(numbers: npt.NDArray[np.float64]) -> Codes:
+    """The range of each number by its rank, odd for a common value; -1 where there is none."""
+    size = max(RANGE_ROWS, len(numbers) // RANGES)
+    known = np.isfinite(numbers)
+    _, at, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
+    before = np.cumsum(counts) - counts
+    places = np.full(len(numbers), -1, np.int64)
+    places[known] = (2 * (before // size) + (counts >= size))[at]
+    return places
 
 
 def _counts(column: ColumnProfile) -> bool:

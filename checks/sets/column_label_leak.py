@@ -81,7 +81,7 @@ def column_label_leak(
         if width * rows_per_value_min > len(labels):
             continue
         telling = guess_labels(places, labels, drawn.halves)
-        told[column.name] = round(telling.gain, DIGITS)
+        told[column.name] = round(telling.gain, DIGITS) + 0.0  # no -0
         open_count = telling.rows - telling.common
         if telling.gain >= gain_min and open_count >= open_count_min:
             found.append(_find(column, telling, drawn, gain_min))

@@ -29,6 +29,7 @@ FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "suggestion": pl.String, "evidence": pl.String}  # fmt: skip
 SAMPLE_ROWS = 20_000  # that dependences and single values are counted on
 PAIRS_MAX = 500_000  # that are looked at cell by cell
+KEY_MIN = 0.98  # distinct whole numbers among the rows, as the profile has it for identifiers
 COMMON_MIN = 20  # pairs that differ in the same columns, before they may be this table's way
 SLIP_FRAC, SLIP_LENGTH_MIN = 0.01, 4  # of a number; characters of a text that one edit is a slip in
 DIGITS, SHOWN = 1, 40
@@ -115,7 +116,10 @@ def near_duplicate_row(
 
 
 def _is_compared(column: ColumnProfile) -> bool:
-    return column.is_plain and column.kind not in ("identifier", "constant")
+    """Whether a copy would hold the same: a key, of whole numbers too, is another in each row."""
+    whole = column.kind == "number" and column.number_count == column.integer_count
+    key = whole and column.distinct_count >= KEY_MIN * max(column.row_count, 1)
+    return column.is_plain and column.kind not in ("identifier", "constant") and not key
 
 
 def _compare(  # noqa: PLR0917 - what is known of the table, in the order it was found
