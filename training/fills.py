@@ -77,10 +77,30 @@ def fill_rows(frame: pl.DataFrame, keys: pl.Series, cells: pl.DataFrame) -> pl.D
     for (name,), part in own.group_by("column", maintain_order=True):
         column = str(name)
         told = keys.to_frame("key").join(part, on="key", how="left", maintain_order="left")
-        value = told["value"].cast(frame.schema[column], strict=False)
+        value = told.select(as_type(pl.col("value"), frame.schema[column])).to_series()
         filled = value.zip_with(told["value"].is_not_null(), frame[column])
         frame = frame.with_columns(filled.alias(column))
     return frame
+
+
+def as_type(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return the texts of cells as values of `dtype`, null where one cannot be.
+
+    >>> pl.select(as_type(pl.lit("2024-01-02 03:04:05"), pl.Datetime("us"))).item().hour
+    3
+    """
+    if dtype == pl.Boolean:
+        word = text.str.to_lowercase()
+        return pl.when(word.is_in(["true", "false"])).then(word == "true")
+    if dtype == pl.Date:
+        return text.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Time:
+        return text.str.to_time("%H:%M:%S%.f", strict=False)
+    if isinstance(dtype, pl.Datetime):
+        form = "%Y-%m-%d %H:%M:%S%.f" + ("%z" if dtype.time_zone else "")
+        read = text.str.to_datetime(form, time_unit=dtype.time_unit, strict=False)
+        return read.dt.convert_time_zone(dtype.time_zone) if dtype.time_zone else read
+    return text.cast(dtype, strict=False)
 
 
 def mark_filled(keys: NDArray[np.str_], cells: pl.DataFrame) -> NDArray[np.float32]:

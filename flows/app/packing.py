@@ -183,10 +183,12 @@ def _by_column(repairs: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _repair(rows: pl.DataFrame, column: str, cells: pl.DataFrame) -> pl.DataFrame:
+    from training.fills import as_type  # noqa: PLC0415 - with the shards' other modules
+
     if column not in rows.columns:
         return rows
     joined = rows.join(cells, on="key", how="left", maintain_order="left")
-    after = pl.col("after").cast(rows.schema[column], strict=False)
+    after = as_type(pl.col("after"), rows.schema[column])
     mended = pl.when(pl.col("repaired").fill_null(value=False)).then(after).otherwise(column)
     return joined.with_columns(mended.alias(column)).drop("after", "repaired")
 
