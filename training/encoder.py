@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -89,6 +89,17 @@ class Encoder:
             np.concatenate([np.zeros((rows, 0), np.float32), *numbers], axis=1),
             np.stack(codes, axis=1) if codes else np.zeros((rows, 0), np.int64),
         )
+
+    def without(self, names: Collection[str]) -> Encoder:
+        """Return the encoder that does not read the columns `names`.
+
+        Raises:
+            TrainingError: if it would read nothing.
+        """
+        left = tuple(plan for plan in self.columns if plan.name not in names)
+        if not left:
+            raise TrainingError("encoder", "every column is left out", got=sorted(names))
+        return Encoder(left)
 
     def to_plain(self) -> list[dict[str, Any]]:
         """Return the state as what JSON holds: a mapping for each column, lists and numbers."""

@@ -47,6 +47,7 @@ def load_comparison(
     truth: pl.DataFrame | None = None,
     leak_checks: Collection[str] = LEAKS,
     groups: Mapping[str, Sequence[str]] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> Comparison:
     """Return pool and arms of two manifests.
 
@@ -58,7 +59,7 @@ def load_comparison(
     true_label, and maybe related_uri; only for the oracle arm and for test accuracy on true
     labels. The oracle sets wrong labels right and drops copies. leak_checks: ids of the checks
     whose findings are leaks. groups: check ids by group, for ablations; None: the five checks
-    that changed most.
+    that changed most. leave_out: columns of a table that are not read.
 
     Raises:
         TrainingError: if there are fewer than two classes, a split has no two labelled rows, the
@@ -80,7 +81,7 @@ def load_comparison(
     leaks = _leaked(ledger, leak_checks)
     split = np.where(np.isin(keys, list(leaks)), -1, content["split"]).astype(np.int8)
     _refuse_thin(TrainingData(old.kind, old.classes, keys, content["labels"], split))
-    data, encoder = _tensors(old, keys, split, content)
+    data, encoder = _tensors(old, keys, split, content, leave_out)
     data = _mark_filled(data, [*keys, *repaired, *keys[twins]], fills)
     raw_one = raw_arm(data)
     cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
@@ -89,6 +90,7 @@ def load_comparison(
     arms = Arms(raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups))
     held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
     facts = {**_facts(data, arms, leaks), "held_out_changes_ignored": len(held_out)}
+    facts["held_out_filled"] = int(twins.size)
     return Comparison(data, arms, facts, encoder)
 
 
@@ -207,13 +209,18 @@ def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:
 
 
 def _tensors(
-    manifest: Manifest, keys: NDArray[np.str_], split: NDArray[np.int8], content: dict[str, Any]
-) -> tuple[TrainingData, Encoder | None]:
+    manifest: Manifest, keys: NDArray[np.str_], split: NDArray[np.int8], content: dict[str, Any],
+    leave_out: Sequence[str] = (),
+) -> tuple[TrainingData, Encoder | None]:  # fmt: skip
     labels, features = content["labels"], content["features"]
     data = TrainingData(manifest.kind, manifest.classes, keys, labels, split)
     if manifest.kind == "image":
         return replace(data, images=drop_grey_copies(features)), None
+    if strangers := [name for name in leave_out if name not in features.columns]:
+        known = f"Columns: {', '.join(features.columns)}."
+        raise TrainingError("training.leave_out", "no such column", got=strangers[0], allowed=known)
     encoder = encoder_of(manifest) or fit_encoder(features[data.train.tolist()])
+    encoder = encoder.without(leave_out)
     numbers, codes = encoder.encode(features)
     return replace(data, numbers=numbers, codes=codes, levels=encoder.levels), encoder
 

@@ -64,7 +64,7 @@ def column_label_leak(
     `rows_max` rows are read. The finding names the column and one row that shows it.
 
     Some columns tell the label with reason. Ask whether the value is known before the label is: if
-    not, new data will not have it, and the column must go.
+    not, new data will not have it, and the column must go: `[training] leave_out`.
 
     Why: a column that was filled in after the label makes a test accuracy that no new row reaches.
     Source: Kaufman et al. 2012, Leakage in data mining (a feature is legitimate if it is known

@@ -56,7 +56,7 @@ def identifier_feature(
     length (the profile's kind `identifier`). Other whole numbers are named if they rise, or fall,
     from at least `rising_frac_min` of the rows of a file to the next, among at most `rows_max`
     rows drawn. Sets of fewer than `rows_min` rows, or without labels, are not judged. The finding
-    names the column and one row that shows it.
+    names the column and one row that shows it; `[training] leave_out` keeps it from the networks.
 
     Why: a model learns keys by heart, and a key that follows the order of collection tells when,
     or from which file, a row came: the label of a new row does not follow from it.

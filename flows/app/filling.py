@@ -32,6 +32,7 @@ from flows.app.store import RunFolder
 
 PREFIX = "fill:"
 CELL = ["sample_id", "column"]
+UNFILLED = ("identifier", "text")  # unless named: what differs in most rows has no usual value
 WORDS = {
     "median": "the median of train", "mode": "the commonest value of train",
     "group": "what its group has in train", "knn": "the mean of its nearest rows of train",
@@ -121,10 +122,12 @@ def choose_ways(
     for name in named:
         if name not in known:
             raise UnknownNameError("feature column of [fill]", name, known)
-    ways = {c.name: own.columns.get(c.name, own) for c in columns}
-    plain = {c.name for c in columns if c.is_plain}
-    return {name: (way.method if name in plain else "keep", way.group_by)
-            for name, way in ways.items()}  # fmt: skip
+    ways: dict[str, tuple[Any, tuple[str, ...]]] = {}
+    for column in columns:
+        way = own.columns.get(column.name, own)
+        left = column.kind in UNFILLED and column.name not in own.columns
+        ways[column.name] = "keep" if left or not column.is_plain else way.method, way.group_by
+    return ways
 
 
 def _read_proposals(

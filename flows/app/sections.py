@@ -93,7 +93,7 @@ class FillWay(Section):
     """[fill.columns.<name>]: how one column is filled."""
 
     method: Fill = Field(
-        "keep", description="keep, drop (the row), or what fills the cell; text takes its mode."
+        "keep", description="keep, drop (the row), or what fills the cell; words take their mode."
     )
     group_by: tuple[str, ...] = Field((), description="Columns that make the groups of `group`.")
 
@@ -108,8 +108,9 @@ class FillWay(Section):
 class FillSection(FillWay):
     """[fill]: train cells that have no value, or a wrong one for which no check knows a better.
 
-    A proposal that a check makes goes first. All is fitted on train; validation and test stay as
-    they came, and where filled rows are trained on, held-out ones are read filled alike.
+    Keys and free text only where `columns` names them. A proposal that a check makes goes first.
+    All is fitted on train; validation and test stay as they came, and where filled rows are
+    trained on, held-out ones are read filled alike.
     """
 
     indicator: bool = Field(
@@ -208,6 +209,9 @@ class TrainingSection(Section):
     margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
     optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network.")
     ablations: bool = Field(default=False, description="Each check's group alone and left out.")
+    leave_out: tuple[str, ...] = Field(
+        (), description="Columns of a table that no network reads: keys, what tells the label."
+    )
 
 
 class TruthSection(Section):

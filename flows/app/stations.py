@@ -112,6 +112,7 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
 
     Raises:
         StoreError: the samples have not been checked.
+        UnknownNameError: [fill] names a column that is not there.
         TrainingError: the shards cannot be written.
     """
     from flows.app.deciding import decide_samples  # noqa: PLC0415

@@ -14,6 +14,7 @@ from flows.app.config import ConfigError, load_config, read_config
 from flows.app.launch import run_line
 from flows.app.outcome import Outcome
 from flows.app.store import open_run
+from training.errors import TrainingError
 from training.fills import read_fills
 from training.ledger import read_ledger
 from training.manifest import read_manifest
@@ -167,6 +168,23 @@ def test_the_cleaned_arm_reads_held_out_rows_filled(filled: Outcome) -> None:
     lacking = np.flatnonzero(np.isin(data.keys, ages))
     assert (data.numbers[lacking, mark] == 1).all()
     assert data.numbers[: data.labels.size, mark].sum() == lacking.size
+
+
+def test_columns_that_are_left_out_are_not_read(filled: Outcome) -> None:
+    """A key that is left out is in no input of the networks; a column that is not there is told."""
+    store, (raw, cleaned) = filled.run / "shards", digests(filled)
+    whole, less = (load_comparison(store, raw, cleaned, leave_out=o) for o in ((), ("key", "age")))
+    assert whole.encoder is not None
+    assert less.encoder is not None
+    names = {plan.name for plan in whole.encoder.columns}
+    assert {plan.name for plan in less.encoder.columns} == names - {"key", "age"}
+    assert whole.data.numbers is not None
+    assert less.data.numbers is not None
+    assert less.data.numbers.shape[1] < whole.data.numbers.shape[1]
+    with pytest.raises(TrainingError, match=r"training.leave_out: no such column \(got 'kee'\)"):
+        load_comparison(store, raw, cleaned, leave_out=["kee"])
+    with pytest.raises(TrainingError, match="every column is left out"):
+        whole.encoder.without(names)
 
 
 def test_a_run_with_fills_reaches_a_verdict(filled: Outcome) -> None:
