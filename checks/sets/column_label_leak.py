@@ -12,7 +12,7 @@ from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
 from checks.metrics.tabular_profile import ColumnProfile
 from checks.metrics.tellers import Telling, code_values, guess_labels
-from checks.sets.drawn import Drawn, draw_rows
+from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows
 
 FOUND = {"sample_id": pl.String, "column": pl.String, "value": pl.Float64,
          "threshold": pl.Float64, "evidence": pl.String}  # fmt: skip
@@ -43,7 +43,7 @@ def _example(boat: list[object], kind: str) -> dict[str, dict[str, list[object]]
     gain_min=0.95,
     rows_per_value_min=10,
     open_count_min=30,
-    rows_max=100_000,
+    rows_max=ROWS_MAX,
     examples=(
         SetExample(_example([str(at % 5) if at % 3 == 0 else None for at in range(200)],
                             "category"), frozenset({f"{0:032x}-0"})),

@@ -13,7 +13,7 @@ import polars as pl
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.sets.drawn import Drawn, draw_rows
+from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows
 
 FOUND = {"sample_id": pl.String, "column": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "severity": pl.String, "evidence": pl.String}  # fmt: skip
@@ -63,7 +63,7 @@ class Overlap:
     overlap_max=0.01,
     apart_min=0.9,
     rows_min=30,
-    rows_max=100_000,
+    rows_max=ROWS_MAX,
     examples=(
         _example(list(range(100)), set(range(50)), 99),
         _example([*range(90), *range(80, 120)], set(range(90, 130)), 89),

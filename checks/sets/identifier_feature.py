@@ -9,7 +9,7 @@ import polars as pl
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.sets.drawn import Drawn, draw_rows
+from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows
 
 FOUND = {"sample_id": pl.String, "column": pl.String, "value": pl.Float64,
          "threshold": pl.Float64, "evidence": pl.String}  # fmt: skip
@@ -40,7 +40,7 @@ def _example(kind: str, values: list[object]) -> dict[str, dict[str, list[object
     action="keep",
     rising_frac_min=0.99,
     rows_min=100,
-    rows_max=100_000,
+    rows_max=ROWS_MAX,
     examples=(
         SetExample(_example("identifier", list(range(120))), frozenset({f"{0:032x}-0"})),
         SetExample(_example("number", [at * at for at in range(120)]), frozenset({f"{0:032x}-0"})),

@@ -23,7 +23,7 @@ from checks.metrics.row_likeness import (
 )
 from checks.metrics.tabular_profile import ColumnProfile
 from checks.metrics.tabular_spelling import edit_distance
-from checks.sets.drawn import draw_rows
+from checks.sets.drawn import ROWS_MAX, draw_rows
 
 FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "suggestion": pl.String, "evidence": pl.String}  # fmt: skip
@@ -98,7 +98,7 @@ def near_duplicate_row(
         told = f"{samples.height} rows, {len(columns)} columns"
         return Judged(pl.DataFrame(schema=FOUND), facts={"not_judged": told})
     cells = [cell_of(c) for c in columns]
-    sample = draw_rows(tables, SAMPLE_ROWS).rows.select(cells)
+    sample = draw_rows(tables, ROWS_MAX).rows.head(SAMPLE_ROWS).select(cells)
     groups = group_columns(sample)
     if len(groups) < GROUPS_MIN:
         return Judged(pl.DataFrame(schema=FOUND), facts={"not_judged": "columns follow each other"})
