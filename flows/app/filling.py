@@ -1,8 +1,9 @@
 """Cells without a value: [fill] turned into findings that propose one, for the policy to decide on.
 
 Nothing is changed here. What is proposed for train goes the way of every finding: caps, people and
-small classes count, and each filled cell stands in the repairs with before and after. What held-out
-cells would be filled with is kept beside the shards, which hold validation and test as they came.
+small classes count, and each filled cell stands in the repairs with before and after. What empty
+held-out cells are read as is kept beside the shards, which hold validation and test as they came;
+a held-out value is never taken for wrong.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def propose_fills(
     if not rules and not drops:
         return Proposed(findings)
     actions = {check.id: check.action for check in checks}
-    wrong, known = _read_proposals(findings, actions)
+    train = tables["samples"].filter(split="train").select("sample_id")
+    wrong, known = _read_proposals(findings.join(train, on="sample_id", how="semi"), actions)
     ids = tables["samples"].lazy().select("uri", "row", "sample_id", pl.col("split").alias(SPLIT))
     rows = source.scan().join(ids, on=["uri", "row"], how="inner")
     cells = lay_cells(rows, columns, [*rules, *drops], wrong)

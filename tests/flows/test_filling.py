@@ -38,11 +38,15 @@ method = "keep"
 
 @pytest.fixture(scope="module")
 def gappy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of 600 rows; every 10th has no age, every 15th no town, every 100th no shoe."""
+    """A CSV of 600 rows; every 10th has no age, every 15th no town, every 100th no shoe.
+
+    Two ages cannot be right.
+    """
     rng = np.random.default_rng(3)
     at = np.arange(ROWS)
     land = rng.choice(["de", "fr"], ROWS)
     age = rng.integers(20, 60, ROWS)
+    age[[1, 3]] = -40  # no age; row 1 is train, row 3 test
     frame = pl.DataFrame(
         {
             "age": pl.Series(age.astype(str)).set(pl.Series(at % 10 == 0), None),
@@ -125,7 +129,7 @@ def test_each_filled_cell_is_in_the_books(filled: Outcome) -> None:
     gone = set(decisions.filter(outcome="dropped")["sample_id"])
     lost = set(samples.filter(pl.col("sample_id").is_in(sorted(gone)))["row"])
     here = [row for row in train if row not in lost]
-    assert gaps == [("age", None, sum(row % 10 == 0 for row in here)),
+    assert gaps == [("age", None, sum(row % 10 == 0 for row in here)), ("age", "-40", 1),
                     ("town", "?", sum(row % 15 == 0 for row in here))]  # fmt: skip
     books = read_ledger(
         filled.run / "shards", read_manifest(filled.run / "shards", digests(filled)[1])
@@ -134,6 +138,22 @@ def test_each_filled_cell_is_in_the_books(filled: Outcome) -> None:
     assert set(reasons.filter(outcome="repaired")["key"]) == set(
         repairs.filter(column="age")["sample_id"]
     )
+
+
+def test_a_wrong_value_is_filled_in_train_alone(filled: Outcome) -> None:
+    """An age of -40 gives way to the median in train; the one of test is left as it came."""
+    samples = filled.folder.read_table("samples")
+    cleaned = read_shards(filled.run, digests(filled)[1]).join(
+        samples.select("row", key="sample_id"), on="key"
+    )
+    ages = dict(cleaned.filter(pl.col("row").is_in([1, 3])).select("row", "age").iter_rows())
+    told = filled.folder.read_json("clean.json")["fills"]["fitted"]["age"]  # type: ignore[index]
+    assert ages == {1: told["value"], 3: "-40"}
+    manifest = read_manifest(filled.run / "shards", digests(filled)[1])
+    fills = read_fills(filled.run / "shards", manifest)
+    assert fills is not None
+    key = samples.filter(row=3)["sample_id"][0]
+    assert fills.cells.filter(key=key, column="age").is_empty()
 
 
 def test_rows_without_a_value_are_dropped_by_policy(filled: Outcome) -> None:
