@@ -59,7 +59,8 @@ class Arm:
     """One training condition over the n training samples of a `TrainingData`.
 
     keep (n,) bool; weights (n,) float32, at least 0; labels (n,) int64; rows (n,) int64, the pool
-    row that holds the sample's features.
+    row that holds the sample's features. held (N,) int64: the pool row that each sample is read
+    from when it is predicted, where the arm encodes missing values in its own way; None: its own.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Arm:
     weights: NDArray[np.float32]
     labels: Longs
     rows: Longs
+    held: Longs | None = None
 
     @property
     def n_train(self) -> int:
@@ -136,6 +138,9 @@ def guard_arm(data: TrainingData, arm: Arm) -> None:
     rows, weights, labels = arm.rows[arm.keep], arm.weights[arm.keep], arm.labels[arm.keep]
     if not (np.isin(rows, data.train) | (rows >= data.labels.size)).all():
         raise TrainingError("experiment", f"arm {arm.name!r} reads rows outside train")
+    own = np.arange(data.labels.size)
+    if arm.held is not None and not ((arm.held == own) | (arm.held >= own.size)).all():
+        raise TrainingError("experiment", f"arm {arm.name!r} predicts from other samples' rows")
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise TrainingError("experiment", f"arm {arm.name!r} has weights that are not positive")
     if labels.min() < 0 or labels.max() >= len(data.classes):
@@ -150,13 +155,19 @@ def raw_arm(data: TrainingData) -> Arm:
 
 
 def mix(name: str, base: Arm, treated: Arm, touched: Bools) -> Arm:
-    """Return `treated` on the touched samples and `base` on the others."""
+    """Return `treated` on the touched samples and `base` on the others.
+
+    Held-out rows are read as the treated arm reads them if most rows that it changed are touched.
+    """
+    changed = treated.rows != base.rows
+    as_treated = bool(changed.any()) and 2 * int((changed & touched).sum()) > int(changed.sum())
     return Arm(
         name,
         np.where(touched, treated.keep, base.keep),
         np.where(touched, treated.weights, base.weights).astype(np.float32),
         np.where(touched, treated.labels, base.labels),
         np.where(touched, treated.rows, base.rows),
+        treated.held if as_treated else base.held,
     )
 
 

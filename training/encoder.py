@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ class ColumnPlan:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """The fitted state; `to_json` goes into a manifest.
+    """The fitted state; `to_plain` goes into a manifest.
 
     >>> train = pl.DataFrame({"x": ["1", "3", "5"], "c": ["a", "b", "a"]})
     >>> encoder = fit_encoder(train, min_count=1)
@@ -90,6 +90,27 @@ class Encoder:
             np.stack(codes, axis=1) if codes else np.zeros((rows, 0), np.int64),
         )
 
+    def without(self, names: Collection[str]) -> Encoder:
+        """Return the encoder that does not read the columns `names`.
+
+        Raises:
+            TrainingError: if it would read nothing.
+        """
+        left = tuple(plan for plan in self.columns if plan.name not in names)
+        if not left:
+            raise TrainingError("encoder", "every column is left out", got=sorted(names))
+        return Encoder(left)
+
+    def to_plain(self) -> list[dict[str, Any]]:
+        """Return the state as what JSON holds: a mapping for each column, lists and numbers."""
+        plain: list[dict[str, Any]] = json.loads(self.to_json())
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Sequence[Mapping[str, Any]]) -> Encoder:
+        """Return the encoder that `to_plain` described."""
+        return cls(tuple(ColumnPlan(**_tuples(state)) for state in plain))
+
     def to_json(self) -> str:
         """Return the state as JSON, keys sorted."""
         return json.dumps([asdict(plan) for plan in self.columns], sort_keys=True)
@@ -97,7 +118,7 @@ class Encoder:
     @classmethod
     def from_json(cls, text: str) -> Encoder:
         """Return the encoder that `to_json` described."""
-        return cls(tuple(ColumnPlan(**_tuples(state)) for state in json.loads(text)))
+        return cls.from_plain(json.loads(text))
 
 
 def _tuples(state: Mapping[str, Any]) -> dict[str, Any]:

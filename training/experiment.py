@@ -43,6 +43,7 @@ class ExperimentOptions:
     a CPU, None for all cores.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
+    leave_out: columns of a table that are not read.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -57,6 +58,7 @@ class ExperimentOptions:
     optimiser: str = "sgd"
     ablations: bool = False
     groups: Mapping[str, Sequence[str]] | None = None
+    leave_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -103,8 +105,9 @@ def run_experiment(
         TrainingError: if the data cannot be trained on, or a worker died.
     """
     comparison = load_comparison(
-        store, raw, cleaned, image_size=options.image_size, truth=truth, groups=options.groups
-    )
+        store, raw, cleaned, image_size=options.image_size, truth=truth, groups=options.groups,
+        leave_out=options.leave_out,
+    )  # fmt: skip
     experiment = compare(comparison, options, out / "runs", progress)
     report = {"manifests": {"raw": raw, "cleaned": cleaned}, **experiment.report}
     experiment.curves.write_parquet(out / "curves.parquet")

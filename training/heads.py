@@ -101,17 +101,31 @@ def train_heads(rows: Rows, runs: Sequence[tuple[Arm, int]], recipe: Recipe) -> 
     """Train one head for each (arm, seed), all at once; same inputs, same runs, bit for bit."""
     data, clock, share = rows.data, Clock(), 1 / len(runs)
     val, test = curve_rows(data), data.rows_of(2)
+    arms = [arm for arm, _ in runs]
     curves: list[list[tuple[int, float, float, float, float]]] = [[] for _ in runs]
 
     def read(step: int, predict: Predict) -> None:
-        for curve, one in zip(curves, predict(val), strict=True):
+        for curve, one in zip(curves, predict(read_from(arms, val)), strict=True):
             curve.append((step, *clock.read(share), *score(one, data.labels[val])))
 
-    logits = fit_heads(rows, runs, recipe, read)(test)
+    logits = fit_heads(rows, runs, recipe, read)(read_from(arms, test))
     return [
         finished(arm, seed, recipe, curve, one, data)
         for (arm, seed), curve, one in zip(runs, curves, logits, strict=True)
     ]
+
+
+def read_from(arms: Sequence[Arm], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the pool rows that samples are predicted from: (R,), or (arms, R) where they differ.
+
+    >>> one = Arm("a", *[np.zeros(0)] * 4)
+    >>> other = Arm("b", *[np.zeros(0)] * 4, held=np.array([0, 5]))
+    >>> read_from([one, other], np.array([1])).tolist()
+    [[1], [5]]
+    """
+    if all(arm.held is None for arm in arms):
+        return rows
+    return np.stack([rows if arm.held is None else arm.held[rows] for arm in arms])
 
 
 def fit_heads(
@@ -120,9 +134,10 @@ def fit_heads(
     recipe: Recipe,
     read: Callable[[int, Predict], None] | None = None,
 ) -> Predict:
-    """Train and return the function from pool rows (R,) to averaged logits (members, R, classes).
+    """Train and return the function from pool rows to averaged logits (members, R, classes).
 
-    read: called at the recipe's evaluation steps with the step and that function.
+    Rows are (R,), the same for every member, or (members, R). read: called at the recipe's
+    evaluation steps with the step and that function.
     """
     data, keys = rows.data, [keyed_seed(arm.name, seed) for arm, seed in runs]
     assert data.numbers is not None
@@ -185,11 +200,12 @@ def _advance(
 
 @torch.no_grad()
 def evaluate_heads(rows: Rows, heads: Heads, average: Average, at: NDArray[np.int64]) -> Tensor:
-    """Return the averaged members' logits (M, R, classes) on pool rows, on the CPU."""
+    """Return the averaged members' logits (M, R, classes) on rows (R,) or (M, R), on the CPU."""
     average.swap()
+    wide = np.atleast_2d(at)
     parts = [
-        heads(*rows.batch(at[None, start : start + _CHUNK])).cpu()
-        for start in range(0, at.size, _CHUNK)
+        heads(*rows.batch(wide[:, start : start + _CHUNK])).cpu()
+        for start in range(0, wide.shape[1], _CHUNK)
     ]
     average.swap()
     members, classes = heads.biases[-1].shape[0], heads.biases[-1].shape[2]

@@ -43,7 +43,7 @@ DAMAGED = (  # all that reading a spoiled .npz can raise
 )  # fmt: skip
 Progress = Callable[[int, int], None]
 _ARRAYS = ("labels", "split", "images", "numbers", "codes")
-_ARM = ("keep", "weights", "labels", "rows")
+_ARM = ("keep", "weights", "labels", "rows", "held")
 _open: dict[str, tuple[Arms, Pictures | Rows]] = {}  # one worker's resident rows
 
 
@@ -113,7 +113,10 @@ def _digest_arm(data: TrainingData, arm: Arm) -> str:
     repaired = arm.rows[arm.rows >= data.labels.size]
     seen = xxhash.xxh3_128(arm.name.encode())
     places = np.where(arm.rows < data.labels.size, arm.rows, -1)
-    parts = (arm.keep, arm.weights, arm.labels, places, *(f[repaired] for f in _features(data)))
+    parts = [arm.keep, arm.weights, arm.labels, places, *(f[repaired] for f in _features(data))]
+    if arm.held is not None:
+        moved = np.flatnonzero(arm.held >= data.labels.size)
+        parts += [moved, *(f[arm.held[moved]] for f in _features(data))]
     for array in parts:
         seen.update(np.ascontiguousarray(array).tobytes())
     return str(seen.hexdigest())
@@ -247,8 +250,9 @@ def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:
             np.save(folder / f"{name}.npy", array)
     fixed = {"raw": arms.raw, "cleaned": arms.cleaned, "oracle": arms.oracle}
     for arm, held in fixed.items():
-        for part in _ARM if held is not None else ():
-            np.save(folder / f"{arm}.{part}.npy", getattr(held, part))
+        for part in _ARM:
+            if (array := getattr(held, part, None)) is not None:
+                np.save(folder / f"{arm}.{part}.npy", array)
     for at, mask in enumerate(arms.groups.values()):
         np.save(folder / f"group{at}.npy", mask)
     told = {

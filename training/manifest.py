@@ -20,7 +20,8 @@ from training.errors import DamageError, StoreError
 from training.shard_store import StoredFile, write_atomic
 
 FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
-_PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger)/[0-9a-f]{16}(\.idx)?\.parquet$")
+_OPTIONAL = ("encoding", "fills")
+_PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger|fills)/[0-9a-f]{16}(\.idx)?\.parquet$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -70,7 +71,12 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a data set is made of. digest: sha256 of the stored document (not part of it)."""
+    """What a data set is made of. digest: sha256 of the stored document (not part of it).
+
+    encoding: of a table, how a network reads its rows (see `training.encoding`); a cleaned set has
+    that of its parent. fills: the cells that were filled (see `training.fills`). Both are absent
+    from the document where they are None.
+    """
 
     digest: str
     format: Literal["gristmill.manifest/1"]
@@ -87,6 +93,8 @@ class Manifest:
     splits: Mapping[str, Split]
     ledger: tuple[StoredFile, ...]
     layout: Mapping[str, Any]
+    encoding: Mapping[str, Any] | None = None
+    fills: StoredFile | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -111,6 +119,7 @@ def store_manifest(out: Path, manifest: Manifest) -> Manifest:
     """Write `manifest` under its own digest and return it with that digest."""
     document = asdict(manifest)
     del document["digest"]
+    document = {name: held for name, held in document.items() if name not in _OPTIONAL or held}
     data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
     digest = hashlib.sha256(data).hexdigest()
     write_atomic(out / "manifests" / f"{digest}.json", data)
@@ -170,5 +179,5 @@ def _first(broken: Exception) -> str:
 
 def _paths(manifest: Manifest) -> list[str]:
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    indexes = [shard.index.path for shard in shards if shard.index]
-    return [shard.path for shard in shards] + indexes + [file.path for file in manifest.ledger]
+    files = [*(shard.index for shard in shards), *manifest.ledger, manifest.fills]
+    return [shard.path for shard in shards] + [file.path for file in files if file]

@@ -60,7 +60,8 @@ def _inspect(out: Path, manifest: Manifest) -> Iterator[Damage]:
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     for shard in shards:
         yield from inspect_shard(out, shard)
-    for file in [*(shard.index for shard in shards if shard.index), *manifest.ledger]:
+    files = [*(shard.index for shard in shards), *manifest.ledger, manifest.fills]
+    for file in (one for one in files if one):
         now = file_digest(out / file.path)
         if now != file.sha256:
             yield Damage(file.path, -1, "is missing" if now is None else "is not what was written")

@@ -24,7 +24,9 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow.parquet as pq
 
+from training.encoding import fit_encoding
 from training.errors import TrainingError
+from training.fills import Fills, store_fills
 from training.ledger import settle
 from training.manifest import FORMAT, Manifest, Shard, Split, read_manifest, store_manifest
 from training.shard_digest import footer_digest, logical_digest
@@ -66,13 +68,16 @@ def write_manifest(
     *,
     parent: str | None = None,
     make_current: bool = False,
+    fills: Fills | None = None,
 ) -> Manifest:
     """Write rows as shards, then their ledger, then their manifest, then `CURRENT`.
 
     out: the store. batches: pyarrow RecordBatches as `shape_images` or `shape_table` take them, in
     any order. ledger: pyarrow Table as `settle` takes it (see `build_ledger`), one row for each
-    input sample. parent: digest of the raw manifest that these rows were cleaned from.
-    Memory: 64 MiB of waiting rows and one shard. A killed or failed write leaves `CURRENT` as it
+    input sample. parent: digest of the raw manifest that these rows were cleaned from. fills: the
+    cells that were filled, if any.
+    Memory: 64 MiB of waiting rows and one shard; of a table the rows that its encoding is fitted
+    on, too. A killed or failed write leaves `CURRENT` as it
     was; a second one skips shards that are there.
 
     Raises:
@@ -82,7 +87,8 @@ def write_manifest(
     """
     _refuse_absolute(spec.source)
     with locked(out), Spill(out) as spill:
-        before = read_manifest(out, parent).splits if parent else {}
+        old = read_manifest(out, parent) if parent else None
+        before = old.splits if old else {}
         _collect(spill, batches, spec)
         bits = {name: _bits(before.get(name), spill.totals[name], spec) for name in spill.totals}
         schema, entry = describe_schema(spill.schema)
@@ -105,6 +111,8 @@ def write_manifest(
             splits=_splits(written, bits, books),
             ledger=(put(out, "ledger", encode_frame(books), len(books)),),
             layout=_layout(spec),
+            encoding=_encoding(out, written, spec, old, fills),
+            fills=store_fills(out, fills) if fills else None,
         )
         manifest = store_manifest(out, manifest)
         if make_current:
@@ -220,6 +228,19 @@ def _split(
         label_counts=dict(counts),
         shards=shards,
     )
+
+
+def _encoding(
+    out: Path, written: list[tuple[str, Shard, pl.DataFrame]], spec: ShardSpec,
+    old: Manifest | None, fills: Fills | None,
+) -> Mapping[str, Any] | None:  # fmt: skip
+    """That of the parent, or fitted on train; with what the cells were filled by."""
+    train = [shard for split, shard, _ in written if split == "train"]
+    if old is not None:
+        own = old.encoding
+    else:
+        own = fit_encoding(out, train) if spec.kind == "table" and train else None
+    return {**own, "fills": fills.to_plain()} if own and fills else own
 
 
 def _layout(spec: ShardSpec) -> dict[str, object]:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, guard_arm, raw_arm
 from training.encoder import Encoder, fit_encoder
+from training.encoding import encoder_of
 from training.errors import TrainingError
+from training.fills import Fills, fill_rows, mark_filled, read_fills
 from training.ledger import read_ledger
 from training.manifest import Manifest, read_manifest
 from training.resident import load_resident
@@ -45,6 +47,7 @@ def load_comparison(
     truth: pl.DataFrame | None = None,
     leak_checks: Collection[str] = LEAKS,
     groups: Mapping[str, Sequence[str]] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> Comparison:
     """Return pool and arms of two manifests.
 
@@ -56,7 +59,7 @@ def load_comparison(
     true_label, and maybe related_uri; only for the oracle arm and for test accuracy on true
     labels. The oracle sets wrong labels right and drops copies. leak_checks: ids of the checks
     whose findings are leaks. groups: check ids by group, for ablations; None: the five checks
-    that changed most.
+    that changed most. leave_out: columns of a table that are not read.
 
     Raises:
         TrainingError: if there are fewer than two classes, a split has no two labelled rows, the
@@ -73,23 +76,28 @@ def load_comparison(
     )  # fmt: skip
     if repaired:
         content = _append_repaired(store, new, content, repaired, image_size)
+    fills = read_fills(store, new)
+    content, twins = _append_twins(content, keys, fills)
     leaks = _leaked(ledger, leak_checks)
     split = np.where(np.isin(keys, list(leaks)), -1, content["split"]).astype(np.int8)
     _refuse_thin(TrainingData(old.kind, old.classes, keys, content["labels"], split))
-    data, encoder = _tensors(old, keys, split, content)
+    data, encoder = _tensors(old, keys, split, content, leave_out)
+    data = _mark_filled(data, [*keys, *repaired, *keys[twins]], fills)
     raw_one = raw_arm(data)
     cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
+    cleaned_one = replace(cleaned_one, held=_read_twins(data, twins, len(repaired)))
     data, oracle = _use_truth(data, raw_one, ledger, truth)
     arms = Arms(raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups))
     held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
     facts = {**_facts(data, arms, leaks), "held_out_changes_ignored": len(held_out)}
+    facts["held_out_filled"] = int(twins.size)
     return Comparison(data, arms, facts, encoder)
 
 
 def load_raw(store: Path, raw: str, *, image_size: int = 32) -> TrainingData:
     """Return one manifest's rows as tensors, for features and out-of-fold probabilities.
 
-    Tables are encoded by an encoder fitted on the labelled training rows.
+    Tables are encoded as their manifest says.
     """
     manifest = read_manifest(store, raw)
     keys, content = _read_pool(store, manifest, image_size)
@@ -151,6 +159,46 @@ def _append_repaired(
     return {**content, "features": _stack([content["features"], picked])}
 
 
+def _append_twins(
+    content: dict[str, Any], keys: NDArray[np.str_], fills: Fills | None
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Add each held-out row that has filled cells once more, filled; return the rows they repeat.
+
+    Held-out rows themselves stay as they came: the other arms read them.
+    """
+    if fills is None:
+        return content, np.empty(0, np.int64)
+    held = fills.cells.filter(pl.col("split") != "train")
+    filled = np.isin(keys, held["key"].to_numpy().astype(np.str_))
+    twins = np.flatnonzero(filled & (content["split"] > 0))
+    features = content["features"]
+    picked = fill_rows(features[twins.tolist()], pl.Series(keys[twins].tolist(), dtype=pl.String),
+                       held)  # fmt: skip
+    return {**content, "features": _stack([features, picked])}, twins
+
+
+def _read_twins(
+    data: TrainingData, twins: NDArray[np.int64], repaired: int
+) -> NDArray[np.int64] | None:
+    """The pool row that each sample is predicted from, if some have twins."""
+    if not twins.size:
+        return None
+    held = np.arange(data.labels.size)
+    held[twins] = data.labels.size + repaired + np.arange(twins.size)
+    return held
+
+
+def _mark_filled(data: TrainingData, keys: Sequence[str], fills: Fills | None) -> TrainingData:
+    """Add an input for each filled column: which cells had no value, alike in every arm.
+
+    keys: of every row of the pool.
+    """
+    if fills is None or not fills.indicator or data.numbers is None:
+        return data
+    marks = mark_filled(np.array(keys, np.str_), fills.cells)
+    return replace(data, numbers=np.concatenate([data.numbers, marks], axis=1))
+
+
 def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:
     asked = pl.col("reasons").list.eval(
         pl.element().struct.field("check_id").is_in(sorted(leak_checks))
@@ -161,13 +209,18 @@ def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:
 
 
 def _tensors(
-    manifest: Manifest, keys: NDArray[np.str_], split: NDArray[np.int8], content: dict[str, Any]
-) -> tuple[TrainingData, Encoder | None]:
+    manifest: Manifest, keys: NDArray[np.str_], split: NDArray[np.int8], content: dict[str, Any],
+    leave_out: Sequence[str] = (),
+) -> tuple[TrainingData, Encoder | None]:  # fmt: skip
     labels, features = content["labels"], content["features"]
     data = TrainingData(manifest.kind, manifest.classes, keys, labels, split)
     if manifest.kind == "image":
         return replace(data, images=drop_grey_copies(features)), None
-    encoder = fit_encoder(features[data.train.tolist()])
+    if strangers := [name for name in leave_out if name not in features.columns]:
+        known = f"Columns: {', '.join(features.columns)}."
+        raise TrainingError("training.leave_out", "no such column", got=strangers[0], allowed=known)
+    encoder = encoder_of(manifest) or fit_encoder(features[data.train.tolist()])
+    encoder = encoder.without(leave_out)
     numbers, codes = encoder.encode(features)
     return replace(data, numbers=numbers, codes=codes, levels=encoder.levels), encoder
 

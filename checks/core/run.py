@@ -70,7 +70,9 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
     it needs is absent.
 
     Args:
-        tables: by name: samples, and as far as there are any metrics, features, probabilities.
+        tables: by name: samples, and as far as there are any metrics, features, probabilities;
+            of a table of values also rows (sample_id and its feature columns as they came) and
+            columns (`checks.metrics.column_table`).
         checks: configured; those of another kind are left out.
 
     Raises:
@@ -188,7 +190,8 @@ def _hide_unreadable(tables: Mapping[str, pl.LazyFrame]) -> dict[str, pl.LazyFra
     if metrics is None or "error_kind" not in metrics.collect_schema():
         return dict(tables)
     unread = metrics.filter(pl.col("error_kind").is_not_null()).select("sample_id")
-    return {name: table.join(unread, on="sample_id", how="anti") for name, table in tables.items()}
+    keyed = {n: t for n, t in tables.items() if "sample_id" in t.collect_schema()}
+    return {**tables, **{n: t.join(unread, on="sample_id", how="anti") for n, t in keyed.items()}}
 
 
 def _add_score(scores: pl.DataFrame, found: pl.DataFrame, check: Check) -> pl.DataFrame:

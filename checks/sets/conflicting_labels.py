@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
+from checks.metrics.label_spelling import count_labels, match_spellings
 from checks.sets.copies import Copies, Rule, find_copies
 
 A = "a" * 32
@@ -34,6 +36,7 @@ def _copies(labels: Sequence[str]) -> dict[str, dict[str, list[object]]]:
         SetExample(_copies("xxy"), frozenset({f"{A}-2"})),
         SetExample(_copies("xy"), frozenset({f"{A}-0", f"{A}-1"})),
         SetExample(_copies("xx"), frozenset()),
+        SetExample(_copies(["<=50K"] * 12 + ["<=50K."]), frozenset()),
     ),
 )
 def conflicting_labels(
@@ -43,13 +46,16 @@ def conflicting_labels(
     """Flag copies whose labels contradict each other, over all splits.
 
     Where more than half of the exact copies agree, only the others are flagged, and that label is
-    proposed. Near copies, and equal rows of a table, may differ with reason: a warning.
+    proposed. Near copies, and equal rows of a table, may differ with reason: a warning. Two
+    spellings of one label are no contradiction: `label_spelling` tells them.
 
     Why: two labels for one picture cap the accuracy that can be reached or measured.
     Source: imgcheck 0.2.1 (cross-label duplicates); distances as in `near_duplicate`.
     """
     copies = find_copies(tables, Rule(bits64_max, bits256_max, bits256_small, ac_std_min))
-    ranked = copies.ranked
+    matched = match_spellings(*count_labels(copies.ranked))
+    ranked = copies.ranked.with_columns(pl.col("label").replace(matched))
+    copies = replace(copies, ranked=ranked)
     pictures = ranked["phash64"].is_not_null().any() or ranked["pixel_digest"].is_not_null().any()
     exact = _judge_exact(ranked.drop_nulls("label"), "error" if pictures else "warning")
     near = _judge_near(copies).join(exact, on="sample_id", how="anti")

@@ -10,6 +10,7 @@ from checks.core.check import Judged, SetExample, set_check
 from checks.sets.copies import Copies, Rule, find_copies
 
 A, B = "a" * 32, "b" * 32
+EXACTLY = "the same as"
 
 
 def _example(*splits: str) -> dict[str, dict[str, list[object]]]:
@@ -55,7 +56,7 @@ def cross_split_leak(
     train = copies.ranked.filter(pl.col("split") == "train").select("sample_id", "content", "look")
     exact = train.join(_choose_held(copies.ranked, "content"), on="content").select(
         "sample_id", "suggestion", "other", bits256=pl.lit(0, pl.Int64),
-        limit=pl.lit(bits256_max, pl.Int64), how=pl.lit("the same as"),
+        limit=pl.lit(bits256_max, pl.Int64), how=pl.lit(EXACTLY),
     )  # fmt: skip
     near = train.join(_choose_near(copies, bits256_max), on="look")
     near = near.join(exact, on="sample_id", how="anti").select(exact.columns)
@@ -90,8 +91,9 @@ def _choose_near(copies: Copies, bits256_max: int) -> pl.DataFrame:
 
 
 def _tell(leaks: pl.DataFrame) -> pl.DataFrame:
-    evidence = pl.format("{} {} in {} ({} of 256 bits differ)", "how", "suggestion", "other",
-                         "bits256")  # fmt: skip
+    told = pl.format("{} {} in {}", "how", "suggestion", "other")
+    bits = pl.format("{} ({} of 256 bits differ)", told, "bits256")
+    evidence = pl.when(pl.col("how") == EXACTLY).then(told).otherwise(bits)
     return leaks.select(
         "sample_id", pl.col("bits256").cast(pl.Float64).alias("value"),
         pl.col("limit").cast(pl.Float64).alias("threshold"), "suggestion",

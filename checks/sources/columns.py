@@ -146,12 +146,12 @@ def class_names(features: Mapping[str, Any], column: str) -> tuple[str, ...]:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Return column names without blanks and doubles, and clear of our keys `uri` and `row`.
+    """Return column names without blanks and doubles, and clear of `uri`, `row` and `sample_id`.
 
     >>> unique_names(["id", "", "id", "row"])
     ['id', 'column_2', 'id_2', 'row_2']
     """
-    taken = {"uri", "row"}
+    taken = {"uri", "row", "sample_id"}
     out: list[str] = []
     for position, raw in enumerate(names, start=1):
         name = base = raw.strip() or f"column_{position}"

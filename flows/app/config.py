@@ -17,7 +17,9 @@ from flows.app.sections import (
     ChecksSection,
     ContractSection,
     DriftSection,
+    FillSection,
     GateSection,
+    LabelsSection,
     PolicySection,
     ProfileSection,
     ReportSection,
@@ -29,7 +31,9 @@ from flows.app.sections import (
     TruthSection,
 )
 
-RESULT_SECTIONS = ("source", "split", "profile", "checks", "contract", "policy", "shards")
+RESULT_SECTIONS = (
+    "source", "labels", "split", "profile", "checks", "contract", "policy", "fill", "shards",
+)  # fmt: skip
 
 
 class ConfigError(GristmillError):
@@ -50,11 +54,13 @@ class Config(Section):
 
     version: Literal[1] = Field(description="Version of this file's layout.")
     source: SourceSection
+    labels: LabelsSection = LabelsSection()
     split: SplitSection = SplitSection()
     profile: ProfileSection = ProfileSection()
     checks: ChecksSection = ChecksSection()
     contract: ContractSection = ContractSection()
     policy: PolicySection = PolicySection()
+    fill: FillSection = FillSection()
     drift: DriftSection = DriftSection()
     gate: GateSection = GateSection()
     shards: ShardsSection = ShardsSection()

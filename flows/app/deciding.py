@@ -18,17 +18,19 @@ KEY = ["uri", "row"]
 
 
 def decide_samples(
-    config: Config, tables: Mapping[str, pl.DataFrame], checks: list[Check], source: Any
-) -> Verdict:
+    config: Config, tables: Mapping[str, pl.DataFrame], checks: list[Check], source: Any,
+    more_actions: Mapping[str, str] | None = None,
+) -> Verdict:  # fmt: skip
     """Return one decision for each sample of `tables` (samples, findings, scores).
 
-    Each repair carries the text that its cell holds in `source`.
+    more_actions: what findings that no check made ask for, by check_id. Each repair carries the
+    text that its cell holds in `source`.
 
     Raises:
         SourceError: the people's decisions that [policy] names cannot be read.
     """
     own = config.policy.model_dump(exclude={"overrides"})
-    actions = {check.id: check.action for check in checks}
+    actions = {check.id: check.action for check in checks} | dict(more_actions or {})
     path = config.policy.overrides
     overrides = read_overrides(config.locate(path)) if path else None
     verdict = decide(tables["samples"], tables["findings"], tables["scores"], Policy(**own),

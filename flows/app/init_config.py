@@ -11,7 +11,13 @@ import polars as pl
 
 from checks.sources.source import open_source
 from flows.app.config import ConfigError
-from flows.app.sections import PolicySection, ProfileSection, SplitSection, TrainingSection
+from flows.app.sections import (
+    FillSection,
+    PolicySection,
+    ProfileSection,
+    SplitSection,
+    TrainingSection,
+)
 from flows.app.store import writing
 
 LABEL_NAMES = ("label", "class", "target", "y", "outcome", "income", "category", "species")
@@ -135,6 +141,7 @@ def render(path: str, settings: dict[str, str | None], facts: dict[str, Any]) ->
         '# action = "drop"',
         "",
         *_section("policy", PolicySection()),
+        *(_section("fill", FillSection()) if settings["kind"] == "table" else []),
         *_section("training", TrainingSection()),
     ]
     return "\n".join(lines)

@@ -133,10 +133,11 @@ def measure_bundle(
 def measure_all(
     config: Config, run: RunFolder, source: Any, entries: pl.DataFrame, progress: Progress | None
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Return samples, metrics and the profile as plain data."""
+    """Return samples, metrics and the profile as plain data; labels are spelt as [labels] says."""
     measure = _measure_images if source.modality == "image" else _measure_rows
     content, told, columns = measure(config, run, source, entries, progress or quiet)
-    named = entries.drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
+    spelt = entries.with_columns(pl.col("label").replace(config.labels.rename))
+    named = spelt.drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
     split = config.split
     samples = identify(named, split.seed, split.val_frac, split.test_frac)
     metrics = samples.select("sample_id", *KEY).join(told, on=KEY, how="left")

@@ -11,6 +11,7 @@ import polars as pl
 from checks.core.cells import run_cell_checks
 from checks.core.check import Check, load_checks, select_checks
 from checks.core.run import run_row_checks, run_set_checks
+from checks.metrics.column_table import tabulate_columns
 from flows.app.config import Config
 from flows.app.intake import read_table_profile
 from flows.app.mistakes import own_modules
@@ -54,8 +55,11 @@ def judge(
     checks = chosen_checks(config, source.modality)
     kinds = {kind: [c for c in checks if c.kind == kind] for kind in ("row", "cell", "set")}
     found = [run_row_checks(_with_label(metrics, samples), kinds["row"])]
+    tables = {"samples": samples.lazy(), "metrics": metrics.lazy()}
     if source.modality == "table":
         ids, profile = samples.select("uri", "row", "sample_id"), read_table_profile(run)
+        columns = tabulate_columns(profile, source.content_columns)
+        tables |= {"rows": _rows(source, ids), "columns": columns.lazy()}
         found.append(run_cell_checks(source.scan(), ids, profile, kinds["cell"]))
         if config.contract.path is not None:
             from checks.suites.contract import (  # noqa: PLC0415 - pandas is slow to import
@@ -65,12 +69,17 @@ def judge(
 
             contract = load_contract(_contract_path(config))
             found.append(run_contract(source.scan(), ids, contract))
-    tables = {"samples": samples.lazy(), "metrics": metrics.lazy()}
     if features is not None:
         tables["features"] = features.lazy()
     outcome = run_set_checks(tables, kinds["set"])
     findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
     return findings.sort(FINDING_KEY), outcome.scores, dict(outcome.facts)
+
+
+def _rows(source: Any, ids: pl.DataFrame) -> pl.LazyFrame:
+    """Return sample_id and the feature columns of a table, lazily; ids: uri, row, sample_id."""
+    named: pl.LazyFrame = source.scan().join(ids.lazy(), on=["uri", "row"], how="inner")
+    return named.select("sample_id", *source.content_columns)
 
 
 def _with_label(metrics: pl.DataFrame, samples: pl.DataFrame) -> pl.LazyFrame:

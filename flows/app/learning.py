@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flows.app.config import Config
+from flows.app.packing import stored_name
 from flows.app.progress import Progress, quiet
 from flows.app.store import RunFolder
 from training.encoder import fit_encoder, one_hot
@@ -121,6 +122,7 @@ def compare_arms(
         tiers=own.tiers, seeds=own.seeds, steps=own.steps, batch_size=own.batch_size,
         image_size=image_side(config, run), device=own.device, margin=own.margin,
         optimiser=own.optimiser, ablations=own.ablations,
+        leave_out=tuple(stored_name(name) for name in own.leave_out),
     )  # fmt: skip
     tell = progress or quiet
     run_experiment(

@@ -12,6 +12,7 @@ import xxhash
 from checks.core.check import Check
 from checks.core.errors import SourceError
 from flows.app.config import Config, digest
+from flows.app.filling import Proposed
 
 IMAGES_IN_BATCH, ROWS_IN_BATCH = 128, 50_000
 RESERVED = ("key", "label", "label_orig", "split", "weight", "xxh3_128")
@@ -39,11 +40,12 @@ def write_raw(
 
 def write_cleaned(
     out: Path, source: Any, tables: Mapping[str, pl.DataFrame], config: Config, *,
-    checks: list[Check], parent: str, make_current: bool,
+    checks: list[Check], parent: str, make_current: bool, filled: Proposed | None = None,
 ) -> Any:  # fmt: skip
     """Write what the decisions keep, relabel and repair; return the manifest.
 
-    tables: samples, decisions, repairs and findings. parent: digest of the raw manifest.
+    tables: samples, decisions, repairs and findings. parent: digest of the raw manifest. filled:
+    what [fill] proposed, some of which the repairs took.
 
     Raises:
         SourceError: a file changed since it was profiled.
@@ -60,7 +62,21 @@ def write_cleaned(
     classes = sorted({*classes_of(samples), *decisions["new_label"].drop_nulls()})
     spec = _spec("cleaned", source, samples, config, classes=tuple(classes), checks=checks)
     batches = read_batches(source, kept.sort("sample_id"), tables["repairs"])
-    return write_manifest(out, batches, ledger, spec, parent=parent, make_current=make_current)
+    return write_manifest(out, batches, ledger, spec, parent=parent, make_current=make_current,
+                          fills=_fills(filled, tables["repairs"]))  # fmt: skip
+
+
+def _fills(filled: Proposed | None, repairs: pl.DataFrame) -> Any:
+    """Return the filled cells under the names that columns have in shards, None without any."""
+    from training.fills import Fills  # noqa: PLC0415 - torch is slow to import
+
+    cells = filled.settle(repairs) if filled is not None else pl.DataFrame()
+    if filled is None or cells.is_empty():
+        return None
+    named = {name: stored_name(name) for name in cells["column"].unique()}
+    fitted = {stored_name(name): told for name, told in filled.facts["fitted"].items()}
+    stored = cells.with_columns(pl.col("column").replace(named))
+    return Fills(stored, indicator=filled.facts["indicator"], fitted=fitted)
 
 
 def classes_of(samples: pl.DataFrame) -> tuple[str, ...]:
@@ -167,10 +183,12 @@ def _by_column(repairs: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _repair(rows: pl.DataFrame, column: str, cells: pl.DataFrame) -> pl.DataFrame:
+    from training.fills import as_type  # noqa: PLC0415 - with the shards' other modules
+
     if column not in rows.columns:
         return rows
     joined = rows.join(cells, on="key", how="left", maintain_order="left")
-    after = pl.col("after").cast(rows.schema[column], strict=False)
+    after = as_type(pl.col("after"), rows.schema[column])
     mended = pl.when(pl.col("repaired").fill_null(value=False)).then(after).otherwise(column)
     return joined.with_columns(mended.alias(column)).drop("after", "repaired")
 

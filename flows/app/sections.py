@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["auto", "image_folder", "image_table", "table"]
 Tier = Literal["probe", "train"]
+Fill = Literal["keep", "drop", "median", "mode", "group", "knn", "iterative"]
 
 
 class Section(BaseModel):
@@ -25,6 +26,14 @@ class SourceSection(Section):
     image: str | None = Field(None, description="Column that holds the image bytes (image tables).")
     split: str | None = Field(None, description="Column that holds train, val or test (tables).")
     exclude: tuple[str, ...] = Field((), description="Shell globs of files to leave out.")
+
+
+class LabelsSection(Section):
+    """[labels]: what is done to labels before anything else sees them."""
+
+    rename: dict[str, str] = Field(
+        {}, description="Labels that are spelt anew, in every split: as they are, as they shall be."
+    )
 
 
 class SplitSection(Section):
@@ -78,6 +87,40 @@ class ContractSection(Section):
     """[contract]: the user's own schema for a table."""
 
     path: str | None = Field(None, description="pandera model (.py, module:Class) or YAML file.")
+
+
+class FillWay(Section):
+    """[fill.columns.<name>]: how one column is filled."""
+
+    method: Fill = Field(
+        "keep", description="keep, drop (the row), or what fills the cell; words take their mode."
+    )
+    group_by: tuple[str, ...] = Field((), description="Columns that make the groups of `group`.")
+
+    @model_validator(mode="after")
+    def _name_groups(self) -> FillWay:
+        if self.method == "group" and not self.group_by:
+            message = "method group needs group_by, the columns whose values make the groups"
+            raise ValueError(message)
+        return self
+
+
+class FillSection(FillWay):
+    """[fill]: train cells that have no value, or a wrong one for which no check knows a better.
+
+    Keys and free text only where `columns` names them. A proposal that a check makes goes first.
+    All is fitted on train; validation and test stay as they came, and where filled rows are
+    trained on, held-out ones are read filled alike.
+    """
+
+    indicator: bool = Field(
+        default=True, description="Tell a network which cells were filled, one input a column."
+    )
+    rows_max: int = Field(
+        10_000, ge=10, description="Train rows that knn and iterative are fitted on."
+    )
+    seed: int = Field(0, ge=0, description="Seed of iterative; any whole number.")
+    columns: dict[str, FillWay] = Field({}, description="Columns that are filled another way.")
 
 
 class PolicySection(Section):
@@ -166,6 +209,9 @@ class TrainingSection(Section):
     margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
     optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network.")
     ablations: bool = Field(default=False, description="Each check's group alone and left out.")
+    leave_out: tuple[str, ...] = Field(
+        (), description="Columns of a table that no network reads: keys, what tells the label."
+    )
 
 
 class TruthSection(Section):

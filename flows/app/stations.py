@@ -48,7 +48,7 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
 
     source = open_data(config)
     entries = source.entries()
-    settings = config.section_digest("source", "split", "profile")
+    settings = config.section_digest("source", "labels", "split", "profile")
     again = reread(config, run, source, entries)
     inputs = _digest(
         METRICS_VERSION, settings, config.anchor, source.fingerprint(entries), again.mark
@@ -112,14 +112,16 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
 
     Raises:
         StoreError: the samples have not been checked.
+        UnknownNameError: [fill] names a column that is not there.
         TrainingError: the shards cannot be written.
     """
     from flows.app.deciding import decide_samples  # noqa: PLC0415
+    from flows.app.filling import propose_fills  # noqa: PLC0415
     from flows.app.judging import chosen_checks  # noqa: PLC0415
     from flows.app.packing import write_cleaned  # noqa: PLC0415
 
     source = open_data(config)
-    settings = config.section_digest("policy", "shards")
+    settings = config.section_digest("policy", "fill", "shards")
     people = _file(config, config.policy.overrides)
     inputs = _digest(settings, people, *_made(run, "profile", "check"))
     if run.fresh("clean", inputs) and run.has("shards"):
@@ -127,16 +129,19 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     run.discard(_from("clean"))
     checks = chosen_checks(config, source.modality)
     tables = {name: run.read_table(name) for name in ("samples", "findings", "scores")}
-    verdict = decide_samples(config, tables, checks, source)
+    proposed = propose_fills(config, run, source, tables, checks)
+    tables["findings"] = proposed.findings
+    verdict = decide_samples(config, tables, checks, source, proposed.actions)
     tables |= {"decisions": verdict.decisions, "repairs": verdict.repairs}
     raw = str(run.read_json("checks.json")["raw_manifest"])
     cleaned = write_cleaned(
         run.file("shards"), source, tables, config, checks=checks, parent=raw,
-        make_current=gate_message(run) is None,
+        make_current=gate_message(run) is None, filled=proposed,
     )  # fmt: skip
     run.write_table("decisions", verdict.decisions)
     run.write_table("repairs", verdict.repairs)
     facts = {"raw_manifest": raw, "cleaned_manifest": cleaned.digest, **verdict.facts}
+    facts["fills"] = proposed.facts
     run.write_json("clean.json", facts)
     del progress
     outcomes = dict(verdict.decisions["outcome"].value_counts().sort("outcome").rows())
