@@ -1,0 +1,110 @@
+"""The cells that a contract judges: its columns found in the table, read in the contract's types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from checks.core.errors import ContractError
+from checks.suites.contract_file import Contract
+from checks.suites.contract_words import advise
+
+CELL = "\x1fcell:"
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The table of a contract.
+
+    types: of the data columns as they are stored. columns: the pandera columns that the table
+    has. own_names: the name of each in the contract, which may be a pattern.
+    """
+
+    types: Mapping[str, pl.DataType]
+    columns: Mapping[str, Any]
+    own_names: Mapping[str, str]
+
+    def dtype(self, name: str) -> Any:
+        """Return the type in which the cells of `name` are judged."""
+        column = self.columns.get(name)
+        return self.types[name] if column is None or column.dtype is None else column.dtype.type
+
+    def read(self, name: str) -> pl.Expr:
+        """Return the cells of `name` in their type; null where they do not fit it."""
+        wanted, dtype, raw = self.dtype(name), self.types[name], pl.col(name)
+        if wanted == dtype:
+            return raw
+        if dtype == pl.String:
+            text = raw.str.strip_chars()
+            if wanted == pl.Boolean:
+                words = {"true": True, "false": False, "1": True, "0": False}
+                return text.str.to_lowercase().replace_strict(words, default=None,
+                                                              return_dtype=pl.Boolean)  # fmt: skip
+            return text.cast(wanted, strict=False)
+        return raw.cast(wanted, strict=False)
+
+    def held(self, name: str) -> pl.Expr:
+        """Return where `name` holds anything; an empty text is nothing, but in a text column."""
+        raw = pl.col(name)
+        if self.types[name] == pl.String and self.dtype(name) != pl.String:
+            return (raw.str.strip_chars() != "").fill_null(value=False)
+        return raw.is_not_null()
+
+    def misfit(self, name: str) -> pl.Expr | None:
+        """Return where a cell holds what its type cannot, or None where no cell can."""
+        wanted, dtype = self.dtype(name), self.types[name]
+        if wanted == dtype:
+            return None
+        found = self.held(name) & cell(name).is_null()
+        if dtype.is_float() and wanted.is_integer():
+            found |= (pl.col(name) != cell(name)).fill_null(value=False)
+        return found
+
+    def add_to(self, scan: pl.LazyFrame) -> pl.LazyFrame:
+        """Return `scan` with the cells of every column, as `cell` names them."""
+        return scan.with_columns(self.read(name).alias(f"{CELL}{name}") for name in self.types)
+
+    def require(self, where: str, names: Iterable[str]) -> None:
+        """Refuse a rule on a column that the table does not have.
+
+        Raises:
+            ContractError: with the nearest name.
+        """
+        for name in names:
+            if name not in self.types:
+                raise ContractError(where, "the table has no such column", got=name,
+                                    advice=advise(name, list(self.types)))  # fmt: skip
+
+
+def cell(name: str) -> pl.Expr:
+    """Return the cells of column `name`, in the contract's type."""
+    return pl.col(f"{CELL}{name}")
+
+
+def match_cells(contract: Contract, types: Mapping[str, pl.DataType]) -> Cells:
+    """Return the columns of `contract` in a table of these `types`.
+
+    Raises:
+        ContractError: the table lacks a required column, or has one that a strict contract lacks.
+    """
+    columns, own_names = dict[str, Any](), dict[str, str]()
+    for name, column in contract.schema.columns.items():
+        present = _match(name, column, list(types))
+        if not present and column.required:
+            raise ContractError(contract.where, "the table lacks a required column", got=name,
+                                advice=advise(name, list(types)))  # fmt: skip
+        columns |= dict.fromkeys(present, column)
+        own_names |= dict.fromkeys(present, name)
+    strangers = [name for name in types if name not in columns]
+    if contract.schema.strict is True and strangers:
+        raise ContractError(contract.where, "the table has a column that is not in it, and it is "
+                            "strict", got=strangers[0], advice=advise(strangers[0], list(columns)))  # fmt: skip
+    return Cells(types, columns, own_names)
+
+
+def _match(name: str, column: Any, names: Sequence[str]) -> list[str]:
+    matched = column.get_regex_columns(pl.DataFrame(schema=names)) if column.regex else [name]
+    return [one for one in matched if one in names]
