@@ -42,9 +42,7 @@ class Mixed(pa.DataFrameModel):
     postcode: str = pa.Field(str_matches=r"^\d{5}$", nullable=True)
     country: str = pa.Field(isin=COUNTRIES, nullable=True)
     status: str = pa.Field(isin=STATUSES)
-    city: str = pa.Field(
-        isin=CITIES, str_length={"min_value": 3, "max_value": 20}, nullable=True
-    )
+    city: str = pa.Field(isin=CITIES, str_length={"min_value": 3, "max_value": 20}, nullable=True)
     comment: str = pa.Field(str_matches=r"^\S", metadata=missing(0.5))
 
     class Config:

@@ -7,22 +7,23 @@ pandera, batch by batch on full data. Rows are never dropped here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
-from checks.core.cells import BATCH_ROWS, FINDING_SCHEMA
+from checks.core.cells import BATCH_ROWS
 from checks.core.check import Judged
-from checks.suites.contract_cells import CELL, Cells, match_cells
+from checks.suites.contract_cells import cell, match_cells
 from checks.suites.contract_file import Contract, load_contract
+from checks.suites.contract_mask import WORDS_PATTERN
 from checks.suites.contract_remainder import mask_remainder
-from checks.suites.contract_rules import Rule, compile_contract
-from checks.suites.contract_scan import WORD, Scans, find_repeats, mask_rows
+from checks.suites.contract_rules import Plan, compile_contract
+from checks.suites.contract_scan import Scans, find_repeats, mask_rows
 from checks.suites.contract_verdict import Verdict, count_failures, list_findings, tell_facts
 
 __all__ = ["Contract", "judge_contract", "judge_table", "load_contract", "run_contract"]
 
-PLACE = ("uri", "row")
+PLACE, ROW = ("uri", "row"), "\x1frow"
 
 
 def judge_table(
@@ -42,12 +43,14 @@ def judge_table(
     >>> judge_table(pl.LazyFrame({"age": [3, -1]}), contract).list_reasons().rows()
     [(1, 'contract:greater_than_or_equal_to', 'age')]
     """
-    indexed = table.with_row_index(f"{CELL}row")
     cells = match_cells(contract, table.collect_schema())
-    rules, scans = compile_contract(contract, cells), Scans(indexed)
-    rows, mask = _mask(scans, contract, cells, rules, [f"{CELL}row"], batch_rows, count=True)
-    named = mask.rename({f"{CELL}row": "row"})
-    return Verdict(named, count_failures(named, rules, rows), scans.count)
+    plan = Plan(contract, cells, compile_contract(contract, cells), (ROW,))
+    scans = Scans(table.with_row_index(ROW))
+    rows, repeats = find_repeats(scans, plan)
+    mask = _mask(scans, plan, repeats, batch_rows).rename({ROW: "row"})
+    if not mask["row"].is_sorted():
+        mask = mask.sort("row")
+    return Verdict(mask, count_failures(mask, plan.rules, rows), scans.count)
 
 
 def judge_contract(
@@ -77,7 +80,10 @@ def judge_contract(
     cells = match_cells(contract, types)
     rules = compile_contract(contract, cells)
     carried = sorted({str(rule.column) for rule in rules if rule.reads_number})
-    _, mask = _mask(Scans(scan), contract, cells, rules, PLACE, batch_rows, carried=carried)
+    plan, scans = Plan(contract, cells, rules, PLACE, tuple(carried)), Scans(scan)
+    some = any(rule.repeats for rule in rules)
+    repeats = find_repeats(scans, plan)[1] if some else {}
+    mask = _mask(scans, plan, repeats, batch_rows)
     known = mask.join(ids.select(*PLACE, "sample_id"), on=PLACE, how="inner")
     counts = count_failures(known, rules, ids.height)
     return Judged(list_findings(known, rules, counts), facts=tell_facts(counts))
@@ -91,17 +97,13 @@ def run_contract(
 
 
 def _mask(
-    scans: Scans, contract: Contract, cells: Cells, rules: list[Rule], keys: Sequence[str],
-    batch_rows: int, *, carried: Sequence[str] = (), count: bool = False,
-) -> tuple[int, pl.DataFrame]:  # fmt: skip
-    """Return the rows of the table (0 if nothing asks for them) and the mask, sorted by `keys`."""
-    rows, repeats = 0, {}
-    if count or any(rule.repeats for rule in rules):
-        rows, repeats = find_repeats(scans, cells, rules)
-    masks = [mask_rows(scans, cells, rules, repeats, keys, contract.base, carried)]
-    masks += mask_remainder(contract.where, scans, cells, rules, keys, batch_rows, carried)
-    if len(masks) > 1:
-        together = pl.concat(masks).group_by(keys)
-        words = pl.col(f"^{WORD}.*$").bitwise_or()
-        masks = [together.agg(words, *(pl.col(f"{CELL}{name}").first() for name in carried))]
-    return rows, masks[0].sort(keys)
+    scans: Scans, plan: Plan, repeats: Mapping[int, pl.Series], batch_rows: int
+) -> pl.DataFrame:
+    if not plan.rules:
+        return scans.table.select(plan.keys).head(0).collect()
+    masks = [mask_rows(scans, plan, repeats), *mask_remainder(scans, plan, batch_rows)]
+    if len(masks) == 1:
+        return masks[0]
+    together = pl.concat(masks).group_by(plan.keys)
+    beside = [cell(name).first() for name in plan.carried]
+    return together.agg(pl.col(WORDS_PATTERN).bitwise_or(), *beside)

@@ -1,4 +1,4 @@
-"""The cells that a contract judges: its columns found in the table, read in the contract's types."""
+"""The cells that a contract judges: its columns in the table, read in the contract's types."""
 
 from __future__ import annotations
 
@@ -98,10 +98,11 @@ def match_cells(contract: Contract, types: Mapping[str, pl.DataType]) -> Cells:
                                 advice=advise(name, list(types)))  # fmt: skip
         columns |= dict.fromkeys(present, column)
         own_names |= dict.fromkeys(present, name)
-    strangers = [name for name in types if name not in columns]
-    if contract.schema.strict is True and strangers:
-        raise ContractError(contract.where, "the table has a column that is not in it, and it is "
-                            "strict", got=strangers[0], advice=advise(strangers[0], list(columns)))  # fmt: skip
+    stranger = next((name for name in types if name not in columns), None)
+    if contract.schema.strict is True and stranger is not None:
+        problem = "it is strict, and the table has a column that it does not name"
+        raise ContractError(contract.where, problem, got=stranger,
+                            advice=advise(stranger, list(columns)))  # fmt: skip
     return Cells(types, columns, own_names)
 
 

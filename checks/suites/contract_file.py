@@ -123,7 +123,7 @@ def load_contract(path_or_module: str) -> Contract:
     contract = _load(path_or_module)
     for name in contract.schema.columns:
         contract.column_settings(name)
-    contract.table_settings(), contract.implications, contract.foreign_keys  # noqa: B018 - read
+    contract.table_settings(), contract.implications, contract.foreign_keys
     return contract
 
 

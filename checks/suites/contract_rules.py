@@ -46,7 +46,21 @@ class Rule:
         return "missing" if self.name in MISSING else "incorrect"
 
 
-def compile_contract(contract: Contract, cells: Cells) -> list[Rule]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of a table: the rules, in the order of their bits, and the cells they read.
+
+    keys: columns that name a row. carried: columns whose cells are kept beside a broken row.
+    """
+
+    contract: Contract
+    cells: Cells
+    rules: tuple[Rule, ...]
+    keys: tuple[str, ...]
+    carried: tuple[str, ...] = ()
+
+
+def compile_contract(contract: Contract, cells: Cells) -> tuple[Rule, ...]:
     """Return every rule of `contract`, those of a column first, in the contract's order.
 
     `nullable=False` is two rules, since NaN is not null: `not_null`, and for fractions `not_nan`.
@@ -63,7 +77,7 @@ def compile_contract(contract: Contract, cells: Cells) -> list[Rule]:
         name = name_check(check)
         rules.append(Rule(name, None, f"breaks {name}", settings[name], check=check))
     _refuse_misfits(contract.where, rules, cells)
-    return rules
+    return tuple(rules)
 
 
 def _compile_column(contract: Contract, cells: Cells, name: str) -> Iterator[Rule]:

@@ -11,8 +11,8 @@ import polars as pl
 from checks.core.cells import FINDING_SCHEMA
 from checks.core.cells import KEY as FINDING_KEY
 from checks.suites.contract_cells import cell
+from checks.suites.contract_mask import WORDS_PATTERN, has_bit
 from checks.suites.contract_rules import Rule
-from checks.suites.contract_scan import has_bit
 
 ID_PREFIX = "contract:"
 
@@ -46,7 +46,7 @@ class Verdict:
 
     def list_reasons(self) -> pl.DataFrame:
         """Return the columns that name a row, check_id, column: one row for each broken rule."""
-        keys = pl.exclude(r"^mask_\d+$")
+        keys = pl.exclude(WORDS_PATTERN)
         parts = [
             self.mask.filter(has_bit(i)).select(
                 keys, check_id=pl.lit(count.check_id), column=pl.lit(count.column, pl.String)
