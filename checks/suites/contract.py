@@ -70,7 +70,7 @@ def judge_contract(
     A rule within its tolerance gives no findings; the facts tell how many rows break it.
 
     Returns:
-        findings sorted by key; facts by check id: `rules`, a list of column, severity, failures,
+        findings sorted by key; facts by check id: `rules`, by column its severity, failures,
         rows, fraction, tolerance and passed.
 
     Raises:

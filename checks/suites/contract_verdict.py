@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -105,10 +105,16 @@ def _describe(broken: pl.DataFrame, rule: Rule, count: RuleCount) -> pl.DataFram
     )  # fmt: skip
 
 
-def tell_facts(counts: Sequence[RuleCount]) -> Mapping[str, Mapping[str, Any]]:
-    """Return, by check id, the counts of its rules as JSON can hold them."""
+def tell_facts(counts: Sequence[RuleCount]) -> dict[str, dict[str, Any]]:
+    """Return, by check id, `rules`: the counts by column, as JSON can hold them.
+
+    A further rule of one name and column stands under the column and its number.
+    """
     told: dict[str, dict[str, Any]] = {}
     for count in counts:
         own = {key: value for key, value in asdict(count).items() if key != "check_id"}
-        told.setdefault(count.check_id, {"rules": []})["rules"].append(own)
+        rules = told.setdefault(count.check_id, {"rules": {}})["rules"]
+        name = count.column or ""
+        twins = sum(one["column"] == count.column for one in rules.values())
+        rules[f"{name} ({twins + 1})" if twins else name] = own
     return told

@@ -9,9 +9,6 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pandera.errors import SchemaErrors
 
 from checks.core.errors import ContractError
 from checks.core.tables import Findings, guard
@@ -95,32 +92,6 @@ def test_yaml_says_the_same(model: Path, tmp_path: Path) -> None:
     assert cells(run_contract(scan, ids, load_contract(str(path)))) == declared
 
 
-rows = st.tuples(
-    st.one_of(st.none(), st.integers(-2, 5)),
-    st.one_of(st.none(), st.text(alphabet="aB", max_size=6)),
-    st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, float("nan")])),
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(rows, min_size=1, max_size=12))
-def test_mask_equals_pandera(values: list[Any]) -> None:
-    """The one-pass mask flags exactly the cells that pandera lists as failure cases."""
-    schema = {"size": pl.Int64, "name": pl.String, "share": pl.Float64}
-    table = pl.DataFrame(values, schema=schema, orient="row")
-    scan, ids = keyed(table)
-    ours = {
-        (int(r), c) for r, _, c in cells(run_contract(scan, ids, Contract("d", Drinks.to_schema())))
-    }
-    theirs: set[tuple[int, str | None]] = set()
-    try:
-        Drinks.validate(table, lazy=True)
-    except SchemaErrors as broken:
-        cases: Any = broken.failure_cases
-        theirs = {(index, column) for column, index in cases.select("column", "index").iter_rows()}
-    assert ours == theirs
-
-
 def test_batches_and_purity(model: Path) -> None:
     """Batches of one row find the same, and the model still validates as before."""
     contract = load_contract(str(model))
@@ -185,5 +156,5 @@ def test_raising_check_is_an_engine_fault() -> None:
 
     schema = pa.DataFrameSchema({"a": pa.Column(int, checks=pa.Check(breaks))})
     scan, ids = keyed(pl.DataFrame({"a": [1]}))
-    with pytest.raises(ContractError, match="one of its checks raised"):
+    with pytest.raises(ContractError, match="its check breaks raised ValueError: a"):
         run_contract(scan, ids, Contract("c", schema))
