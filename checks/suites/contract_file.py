@@ -112,7 +112,7 @@ def load_contract(path_or_module: str) -> Contract:
       are `dtype`, `not_null`, `not_nan` and `unique`.
     - of the schema: the same for `unique` over several columns and for the schema's own checks;
       `implies`, rules that hold where others do: `[{"if": {"column": "state", "isin": ["off"]},
-      "then": {"column": "end", "null": True}}]`; `foreign_keys`, values that must stand in
+      "then": {"column": "end", "is_null": True}}]`; `foreign_keys`, values that must stand in
       another table: `[{"column": "carrier", "table": "airlines.parquet", "key": "code"}]`, the
       path from the contract's folder. Both take `tolerance` and `severity`, `implies` a `name`.
 

@@ -62,7 +62,7 @@ WORDS: Mapping[str, Callable[..., pl.Expr]] = MappingProxyType({
 })  # fmt: skip
 # never null: only a condition names them, a column says `nullable`
 NULL_WORDS: Mapping[str, Callable[[pl.Expr], pl.Expr]] = MappingProxyType(
-    {"null": pl.Expr.is_null, "not_null": pl.Expr.is_not_null}
+    {"is_null": pl.Expr.is_null, "not_null": pl.Expr.is_not_null}
 )
 
 
