@@ -38,9 +38,11 @@ class Trips(pa.DataFrameModel):
         metadata = {"gristmill": {
             "unique": {"severity": "warning"},
             "implies": [
-                {"if": {"column": "state", "eq": "off"}, "then": {"column": "delay", "is_null": True}},
+                {"if": {"column": "state", "eq": "off"},
+                 "then": {"column": "delay", "is_null": True}},
                 {"name": "late_is_told", "severity": "info",
-                 "if": [{"column": "delay", "gt": 10, "le": 99}, {"column": "tail", "is_null": True}],
+                 "if": [{"column": "delay", "gt": 10, "le": 99},
+                        {"column": "tail", "is_null": True}],
                  "then": {"column": "carrier", "isin": ["AA"]}},
             ],
             "foreign_keys": [
@@ -152,7 +154,10 @@ def test_conditions_and_nulls() -> None:
     """A null meets no condition but `is_null`, and breaks none but `not_null`."""
     implies = [
         {"if": {"column": "a", "ge": 1}, "then": {"column": "b", "ge": 1}},
-        {"if": {"column": "a", "is_null": True}, "then": {"column": "b", "not_null": True, "ne": 5}},
+        {
+            "if": {"column": "a", "is_null": True},
+            "then": {"column": "b", "not_null": True, "ne": 5},
+        },
     ]
     metadata = {"gristmill": {"implies": implies}}
     table = pl.LazyFrame({"a": [None, None, None, 1, 1, 1], "b": [None, 5, 0, None, 0, 1]})
