@@ -104,7 +104,8 @@ CASES: dict[str, Case] = {
     "at least and NaN": case(NUMBERS, C.ge(0), BETWEEN, {"min_value": 0}, {3, 9}),
     "set and NaN": case(NUMBERS, C.isin([0.5]), IN_SET, {"value_set": [0.5]},
                         {1, 2, 3, 4, 5, 7, 8, 9}, theirs={2, 3, 4, 5, 7, 8, 9}),
-    "unique and NaN": case([*NUMBERS[:9], nan], [], UNIQUE, {}, {1, 9, 4, 5}, theirs={4, 5}, unique=True),
+    "unique and NaN": case([*NUMBERS[:9], nan], [], UNIQUE, {}, {1, 9, 4, 5}, theirs={4, 5},
+                           unique=True),
     # equal nulls repeat one another: theirs passes over them
     "unique and nulls": case([None, None, "a", "b", "c", "d", "e", "f", "g", "h"], [], UNIQUE, {},
                              {0, 1}, theirs=set(), unique=True),
