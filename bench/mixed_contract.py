@@ -29,7 +29,7 @@ class Mixed(pa.DataFrameModel):
     temperature: float = pa.Field(
         in_range={"min_value": -60.0, "max_value": 60.0}, metadata=missing(0.06)
     )
-    weight: float = pa.Field(in_range={"min_value": 0.0, "max_value": 100.0}, nullable=True)
+    balance: float = pa.Field(in_range={"min_value": -1e6, "max_value": 1e6}, nullable=True)
     created_at: pl.Datetime
     is_active: bool
     user_code: str = pa.Field(
