@@ -36,7 +36,7 @@ class Mixed(pa.DataFrameModel):
         unique=True, str_matches=r"^U-\d{10}$", str_length={"exact_value": 12}
     )
     email: str = pa.Field(
-        str_matches=r"^[a-z0-9]+@[a-z.]+\.(org|com|example)$", metadata=missing(0.02)
+        str_matches=r"^[a-z0-9]+@[a-z.]+\.(?:org|com|example)$", metadata=missing(0.02)
     )
     phone: str = pa.Field(str_matches=r"^\+\d{1,3} \d{1,2} \d{6,8}$", nullable=True)
     postcode: str = pa.Field(str_matches=r"^\d{5}$", nullable=True)

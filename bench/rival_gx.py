@@ -24,7 +24,7 @@ FILLED = ("id", "quantity", "clicks", "created_at", "is_active", "user_code", "s
 GAPS = {"age": 0.03, "price": 0.02, "temperature": 0.06, "email": 0.02, "comment": 0.5}
 SETS = {"country": COUNTRIES, "status": STATUSES, "city": CITIES}
 PATTERNS = {
-    "user_code": r"^U-\d{10}$", "email": r"^[a-z0-9]+@[a-z.]+\.(org|com|example)$",
+    "user_code": r"^U-\d{10}$", "email": r"^[a-z0-9]+@[a-z.]+\.(?:org|com|example)$",
     "phone": r"^\+\d{1,3} \d{1,2} \d{6,8}$", "postcode": r"^\d{5}$", "comment": r"^\S",
 }  # fmt: skip
 LENGTHS = {"user_code": (12, 12), "city": (3, 20)}
