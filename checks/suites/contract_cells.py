@@ -107,5 +107,6 @@ def match_cells(contract: Contract, types: Mapping[str, pl.DataType]) -> Cells:
 
 
 def _match(name: str, column: Any, names: Sequence[str]) -> list[str]:
-    matched = column.get_regex_columns(pl.DataFrame(schema=names)) if column.regex else [name]
-    return [one for one in matched if one in names]
+    if not column.regex:
+        return [name] if name in names else []
+    return pl.DataFrame(schema=names).select(pl.col(column.selector)).columns

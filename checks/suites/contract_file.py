@@ -102,6 +102,10 @@ def load_contract(path_or_module: str) -> Contract:
 
     A Python contract is the user's own code and is run. YAML is read by `yaml.safe_load`.
 
+    The rules mean what they mean in pandera: a null breaks no rule but `nullable=False`; a NaN is
+    a value above all others, and breaks `nullable=False` as well, told apart as `not_nan`; equal
+    nulls repeat one another; a pattern starts at the beginning of the text.
+
     Beyond pandera, the key `gristmill` of the metadata (`pa.Field(metadata=...)`, of a model's
     `Config`, `metadata:` in YAML beside a column's dtype or at the top) says:
 

@@ -153,16 +153,28 @@ def _surely(flag: pl.Expr) -> pl.Expr:
 
 
 def _refuse_misfits(where: str, rules: list[Rule], cells: Cells) -> None:
-    """Try every rule on no rows: a pattern that is none, a limit of another type."""
+    """Try the rules on no rows: a pattern may be none, a limit may be of another type."""
     nothing = cells.add_to(pl.LazyFrame(schema=cells.types))
-    for rule in rules:
-        tried = hash_cells(rule.repeats) if rule.repeats else rule.broken
-        try:
-            nothing.select([] if tried is None else tried).collect()
-        except pl.exceptions.PolarsError as broken:
-            told = f"{rule.name} of {rule.column!r} cannot be judged: {broken}"
-            advice = f"The cells are {cells.dtype(str(rule.column))}."
-            raise ContractError(where, " ".join(told.split())[:300], advice=advice) from broken
+    tried = {i: expr for i, rule in enumerate(rules) if (expr := _try(rule)) is not None}
+    try:
+        nothing.select(expr.alias(str(i)) for i, expr in tried.items()).collect()
+    except pl.exceptions.PolarsError:
+        for i, expr in tried.items():
+            _refuse_misfit(where, rules[i], cells, nothing.select(expr))
+        raise
+
+
+def _try(rule: Rule) -> pl.Expr | None:
+    return hash_cells(rule.repeats) if rule.repeats else rule.broken
+
+
+def _refuse_misfit(where: str, rule: Rule, cells: Cells, trial: pl.LazyFrame) -> None:
+    try:
+        trial.collect()
+    except pl.exceptions.PolarsError as broken:
+        told = f"{rule.name} of {rule.column!r} cannot be judged: {broken}"
+        advice = f"The cells are {cells.dtype(str(rule.column))}."
+        raise ContractError(where, " ".join(told.split())[:300], advice=advice) from broken
 
 
 def hash_cells(names: tuple[str, ...]) -> pl.Expr:

@@ -60,6 +60,7 @@ WORDS: Mapping[str, Callable[..., pl.Expr]] = MappingProxyType({
     "str_endswith": lambda cell, string: cell.str.ends_with(string),
     "str_length": _length,
 })  # fmt: skip
+LISTED = ("isin", "notin")
 # never null: only a condition names them, a column says `nullable`
 NULL_WORDS: Mapping[str, Callable[[pl.Expr], pl.Expr]] = MappingProxyType(
     {"is_null": pl.Expr.is_null, "not_null": pl.Expr.is_not_null}
@@ -92,6 +93,8 @@ def apply_word(where: str, word: str, told: Any, cell: pl.Expr) -> pl.Expr:
         raise ContractError(where, "no such rule", got=word, advice=advise(word, known))
     parameters = list(inspect.signature(WORDS[name]).parameters)[1:]
     given = dict(told) if isinstance(told, Mapping) else {parameters[0]: told}
+    if name in LISTED and isinstance(given.get(parameters[0]), str):
+        raise ContractError(where, f"{word} needs a list of values", got=given[parameters[0]])
     for key in given:
         if key not in parameters:
             advice = advise(str(key), parameters)

@@ -109,6 +109,14 @@ def test_unique_over_columns() -> None:
     assert found["sample_id"].to_list() == ["0", "2"]
 
 
+def test_a_pattern_names_columns() -> None:
+    """A column whose name is a pattern is a rule for each column that matches, with its name."""
+    columns = {"size_.": pa.Column(int, pa.Check.ge(0), regex=True)}
+    scan, ids = keyed(pl.DataFrame({"size_a": [-1, 1], "other": [-1, -1], "size_b": [1, -1]}))
+    found = run_contract(scan, ids, Contract("c", pa.DataFrameSchema(columns)))
+    assert found.select("sample_id", "column").rows() == [("0", "size_a"), ("1", "size_b")]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [

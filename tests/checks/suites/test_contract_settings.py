@@ -227,6 +227,7 @@ KEY = {"column": "n", "table": "gone.csv"}
         ({"implies": [{"if": IF, "then": THEN, "name": "two words"}]}, "one word"),
         ({"implies": [{"if": IF, "then": {"column": "m", "isi": [1]}}]}, "Did you mean 'isin'"),
         ({"implies": [{"if": IF, "then": {"column": "m", "is_null": False}}]}, "It is true"),
+        ({"implies": [{"if": IF, "then": {"column": "m", "isin": "AA"}}]}, "a list of values"),
         ({"implies": [{"if": IF, "then": {"column": "mm", "is_null": True}}]}, "Did you mean 'm'"),
         ({"implies": [{"if": {"column": "n", "in_range": {"min": 1}}, "then": THEN}]},
          "Did you mean 'min_value'"),
