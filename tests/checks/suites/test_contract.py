@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from checks.core.errors import ContractError
 from checks.core.tables import Findings, guard
-from checks.suites.contract import Contract, load_contract, run_contract
+from checks.suites.contract import Contract, judge_table, load_contract, run_contract
 
 MODEL = """
 import pandera.polars as pa
@@ -99,6 +100,26 @@ def test_batches_and_purity(model: Path) -> None:
     whole = run_contract(scan, ids, contract)
     assert whole.equals(run_contract(scan, ids, contract, batch_rows=1))
     assert contract.schema.drop_invalid_rows is False
+
+
+def test_text_is_judged_as_its_typed_twin(tmp_path: Path) -> None:
+    """A table as text breaks a contract where the table in its own types does."""
+    typed = pl.DataFrame({
+        "n": [1, None, -1, 7], "x": [0.5, float("nan"), float("inf"), None],
+        "flag": [True, False, None, True], "day": [dt.date(2020, 1, 1), None, dt.date(1999, 1, 1),
+                                                   dt.date(2020, 1, 1)],
+    })  # fmt: skip
+    columns = {
+        "n": pa.Column(int, pa.Check.ge(0), unique=True), "x": pa.Column(float, pa.Check.le(1)),
+        "flag": pa.Column(bool, pa.Check.eq(value=True)),
+        "day": pa.Column(pl.Date, pa.Check.ge(dt.date(2000, 1, 1)), unique=True),
+    }  # fmt: skip
+    contract = Contract("c", pa.DataFrameSchema(columns))
+    typed.write_csv(tmp_path / "t.csv")
+    text = pl.scan_csv(tmp_path / "t.csv", infer_schema=False)
+    found = judge_table(typed.lazy(), contract).list_reasons()
+    assert found.height == 12
+    assert set(found.rows()) == set(judge_table(text, contract).list_reasons().rows())
 
 
 def test_unique_over_columns() -> None:
