@@ -13,6 +13,7 @@ from checks.suites.contract_file import Contract
 from checks.suites.contract_words import advise
 
 CELL = "\x1fcell:"
+TIMES = ("%H:%M:%S%.f", "%H:%M")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,7 @@ class Cells:
 
     def read(self, name: str) -> pl.Expr:
         """Return the cells of `name` in their type; null where they do not fit it."""
-        wanted, dtype, raw = self.dtype(name), self.types[name], pl.col(name)
-        if wanted == dtype:
-            return raw
-        if dtype == pl.String:
-            text = raw.str.strip_chars()
-            if wanted == pl.Boolean:
-                words = {"true": True, "false": False, "1": True, "0": False}
-                return text.str.to_lowercase().replace_strict(words, default=None,
-                                                              return_dtype=pl.Boolean)  # fmt: skip
-            return text.cast(wanted, strict=False)
-        return raw.cast(wanted, strict=False)
+        return convert(pl.col(name), self.types[name], self.dtype(name))
 
     def held(self, name: str) -> pl.Expr:
         """Return where `name` holds anything; an empty text is nothing, but in a text column."""
@@ -77,6 +68,42 @@ class Cells:
             if name not in self.types:
                 raise ContractError(where, "the table has no such column", got=name,
                                     advice=advise(name, list(self.types)))  # fmt: skip
+
+
+def convert(raw: pl.Expr, dtype: pl.DataType, wanted: Any) -> pl.Expr:
+    """Return `raw` of type `dtype` as type `wanted`; null where it does not fit.
+
+    Text is stripped; a time in text is ISO 8601, the parts of a day from the hour on optional.
+    """
+    if wanted == dtype:
+        return raw
+    if dtype != pl.String:
+        return raw.cast(wanted, strict=False)
+    return _read_text(raw.str.strip_chars(), wanted)
+
+
+def _read_text(text: pl.Expr, wanted: Any) -> pl.Expr:
+    if wanted == pl.Boolean:
+        words = {"true": True, "false": False, "1": True, "0": False}
+        lower = text.str.to_lowercase()
+        return lower.replace_strict(words, default=None, return_dtype=pl.Boolean)
+    if wanted == pl.Date:
+        return text.str.to_date("%Y-%m-%d", strict=False)
+    if wanted == pl.Time:
+        return pl.coalesce(text.str.to_time(one, strict=False) for one in TIMES)
+    if wanted == pl.Datetime:
+        return _read_datetime(text, wanted)
+    return text.cast(wanted, strict=False)
+
+
+def _read_datetime(text: pl.Expr, wanted: Any) -> pl.Expr:
+    unit: Any = getattr(wanted, "time_unit", "us")
+    zone: str | None = getattr(wanted, "time_zone", None)
+    clocks = [f"%Y-%m-%d{mark}{one}" for mark in ("T", " ") for one in TIMES]
+    formats = [f"{one}%#z" for one in clocks] if zone else [*clocks, "%Y-%m-%d"]
+    return pl.coalesce(
+        text.str.to_datetime(one, time_unit=unit, time_zone=zone, strict=False) for one in formats
+    )
 
 
 def cell(name: str) -> pl.Expr:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from checks.core.errors import ContractError
-from checks.suites.contract_cells import CELL, cell
+from checks.suites.contract_cells import CELL, cell, convert
 from checks.suites.contract_settings import ForeignKey
 from checks.suites.contract_words import advise
 
@@ -27,13 +27,13 @@ def join_key(typed: pl.LazyFrame, number: int, key: ForeignKey, base: Path) -> p
     types = typed.collect_schema()
     own = [f"{CELL}{name}" for name in key.columns]
     other = _open_table(base / key.table)
-    names = other.collect_schema().names()
+    known_types = other.collect_schema()
     for name in key.key:
-        if name not in names:
+        if name not in known_types:
             raise ContractError(str(base / key.table), "the table has no such column", got=name,
-                                advice=advise(name, names))  # fmt: skip
+                                advice=advise(name, list(known_types)))  # fmt: skip
     theirs = [
-        pl.col(name).cast(types[at], strict=False).alias(f"{FOUND}{at}")
+        convert(pl.col(name), known_types[name], types[at]).alias(f"{FOUND}{at}")
         for name, at in zip(key.key, own, strict=True)
     ]
     mark = pl.lit(value=True).alias(f"{FOUND}{number}")

@@ -104,22 +104,40 @@ def test_batches_and_purity(model: Path) -> None:
 
 def test_text_is_judged_as_its_typed_twin(tmp_path: Path) -> None:
     """A table as text breaks a contract where the table in its own types does."""
+    day, noon = dt.date(2020, 1, 1), dt.datetime(2020, 1, 1, 12, 0, 0, 5)  # noqa: DTZ001
     typed = pl.DataFrame({
         "n": [1, None, -1, 7], "x": [0.5, float("nan"), float("inf"), None],
-        "flag": [True, False, None, True], "day": [dt.date(2020, 1, 1), None, dt.date(1999, 1, 1),
-                                                   dt.date(2020, 1, 1)],
+        "flag": [True, False, None, True], "day": [day, None, dt.date(1999, 1, 1), day],
+        "at": [noon, None, noon, dt.datetime(1999, 1, 1)],  # noqa: DTZ001
+        "hour": [dt.time(1), dt.time(23), None, dt.time(0, 0, 1)],
     })  # fmt: skip
     columns = {
         "n": pa.Column(int, pa.Check.ge(0), unique=True), "x": pa.Column(float, pa.Check.le(1)),
         "flag": pa.Column(bool, pa.Check.eq(value=True)),
         "day": pa.Column(pl.Date, pa.Check.ge(dt.date(2000, 1, 1)), unique=True),
+        "at": pa.Column(pl.Datetime("us"), pa.Check.eq(noon)),
+        "hour": pa.Column(pl.Time, pa.Check.le(dt.time(12))),
     }  # fmt: skip
     contract = Contract("c", pa.DataFrameSchema(columns))
     typed.write_csv(tmp_path / "t.csv")
     text = pl.scan_csv(tmp_path / "t.csv", infer_schema=False)
     found = judge_table(typed.lazy(), contract).list_reasons()
-    assert found.height == 12
+    assert found.height == 16
     assert set(found.rows()) == set(judge_table(text, contract).list_reasons().rows())
+
+
+def test_times_in_text() -> None:
+    """ISO 8601 in its usual spellings is a time, whatever stood before it, and all else is none."""
+    told = {
+        pl.Datetime("us"): ["2020-01-02T03:04:05.6", "2020-01-02 03:04", " 2020-01-02", "2.1.2020"],
+        pl.Datetime("ms", "UTC"): ["2020-01-02T03:04:05Z", "2020-01-02 03:04+02:00", None, "now"],
+        pl.Date: ["2020-01-02", " 2020-01-02 ", None, "2020-13-01"],
+        pl.Time: ["03:04", "03:04:05.6", "", "25:00"],
+    }
+    for dtype, texts in told.items():
+        schema = pa.DataFrameSchema({"at": pa.Column(dtype, nullable=True)})
+        verdict = judge_table(pl.LazyFrame({"at": texts}), Contract("c", schema))
+        assert verdict.list_reasons().rows() == [(3, "contract:dtype", "at")]
 
 
 def test_unique_over_columns() -> None:
