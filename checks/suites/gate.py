@@ -24,6 +24,7 @@ from checks.suites.suite_file import import_gx, read_suite, write_atomically, wr
 FROM_GX: Mapping[str, Severity] = {value: key for key, value in TO_GX.items()}
 COMPLETE = {"result_format": "COMPLETE", "unexpected_index_column_names": ["batch"]}
 SHOWN, SITE = 3, "gate"
+VIEW = {"view": {"module_name": "checks.suites.data_docs_view", "class_name": "PageView"}}
 SUITE_FILE, GATE_FILE, DOCS_FOLDER = "gate_suite.json", "gate.json", "data_docs"
 
 
@@ -121,7 +122,11 @@ def _validate(metric_table: pl.DataFrame, suite: Any, site: Path) -> list[Any]:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)}
-    context.add_data_docs_site(SITE, {"class_name": "SiteBuilder", "store_backend": store})
+    sections = {"expectations": VIEW, "validations": VIEW}
+    context.add_data_docs_site(
+        SITE,
+        {"class_name": "SiteBuilder", "store_backend": store, "site_section_builders": sections},
+    )
     asset = context.data_sources.add_pandas("run").add_dataframe_asset("metric_table")
     validation = gx.ValidationDefinition(
         name="gate",
