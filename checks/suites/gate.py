@@ -23,7 +23,8 @@ from checks.suites.suite_file import import_gx, read_suite, write_atomically, wr
 
 FROM_GX: Mapping[str, Severity] = {value: key for key, value in TO_GX.items()}
 COMPLETE = {"result_format": "COMPLETE", "unexpected_index_column_names": ["batch"]}
-SHOWN = 3
+SHOWN, SITE = 3, "gate"
+VIEW = {"view": {"module_name": "checks.suites.data_docs_view", "class_name": "PageView"}}
 SUITE_FILE, GATE_FILE, DOCS_FOLDER = "gate_suite.json", "gate.json", "data_docs"
 
 
@@ -92,11 +93,15 @@ def run_gate(
     """
     if suite_path is None:
         suite_path = out / SUITE_FILE
-        expectations = plan_expectations(GateRules.read(rules), metric_table.columns)
-        write_suite(suite_path, list(expectations))
+        expectations = list(plan_expectations(GateRules.read(rules), metric_table.columns))
+        write_suite(suite_path, expectations)
+        # each condition on a row costs the engine all columns that it is given
+        asked = {str(one["kwargs"]["column"]) for one in expectations}
+        metric_table = metric_table.select("batch", *sorted(asked))
     suite = read_suite(suite_path)
     with TemporaryDirectory(prefix="gristmill_gate_") as folder:
-        raw, site = _validate(metric_table, suite, Path(folder))
+        site = Path(folder)
+        raw = _validate(metric_table, suite, site)
         outcome = _read_outcome(raw, suite_path.name)
         summary = {
             "run": out.resolve().name,
@@ -111,11 +116,17 @@ def run_gate(
     return outcome
 
 
-def _validate(metric_table: pl.DataFrame, suite: Any, folder: Path) -> tuple[list[Any], Path]:
-    """Run a Checkpoint in a project under `folder`; return its results and the pages it made."""
+def _validate(metric_table: pl.DataFrame, suite: Any, site: Path) -> list[Any]:
+    """Run a Checkpoint, have its pages written to `site`, and return its results."""
     gx = import_gx()
-    context = gx.get_context(mode="file", project_root_dir=str(folder))
+    context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)}
+    sections = {"expectations": VIEW, "validations": VIEW}
+    context.add_data_docs_site(
+        SITE,
+        {"class_name": "SiteBuilder", "store_backend": store, "site_section_builders": sections},
+    )
     asset = context.data_sources.add_pandas("run").add_dataframe_asset("metric_table")
     validation = gx.ValidationDefinition(
         name="gate",
@@ -126,13 +137,12 @@ def _validate(metric_table: pl.DataFrame, suite: Any, folder: Path) -> tuple[lis
         name="gate",
         validation_definitions=[context.validation_definitions.add(validation)],
         result_format=COMPLETE,
-        actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
     )
     ran = context.checkpoints.add(checkpoint).run(
         batch_parameters={"dataframe": _to_pandas(metric_table)}
     )
-    results = [one.to_json_dict() for run in ran.run_results.values() for one in run.results]
-    return results, folder / "gx" / "uncommitted" / "data_docs" / "local_site"
+    context.build_data_docs([SITE], build_index=False)  # the index is ours
+    return [one.to_json_dict() for run in ran.run_results.values() for one in run.results]
 
 
 def _to_pandas(metric_table: pl.DataFrame) -> Any:

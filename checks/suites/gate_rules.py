@@ -103,7 +103,7 @@ class GateRules:
         return "warning" if name in self.warn_only else "error"
 
 
-def plan_expectations(rules: GateRules, columns: Sequence[str]) -> Iterator[dict[str, object]]:
+def plan_expectations(rules: GateRules, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the expectation of each rule as Great Expectations stores it.
 
     Args:

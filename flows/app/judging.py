@@ -44,36 +44,37 @@ def check_digests(config: Config, modality: str) -> list[object]:
     told = [[c.id, c.version, c.severity, c.action, sorted(c.params.items())] for c in checks]
     names = [*own_modules(config.checks.modules, config.base), _contract_path(config)]
     files = [Path(name.partition(":")[0]) for name in names if name]
+    if config.contract.path is not None and modality == "table":
+        files += _load_contract(config).tables
     return [told, [file_digest(path) for path in files if path.is_file()]]
 
 
 def judge(
     config: Config, run: RunFolder, source: Any, features: pl.DataFrame | None
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Return findings, scores (a row for every sample) and the facts of the set checks."""
+    """Return findings, scores (a row for every sample) and facts of set checks and contract."""
     samples, metrics = run.read_table("samples"), run.read_table("metrics")
     checks = chosen_checks(config, source.modality)
     kinds = {kind: [c for c in checks if c.kind == kind] for kind in ("row", "cell", "set")}
     found = [run_row_checks(_with_label(metrics, samples), kinds["row"])]
     tables = {"samples": samples.lazy(), "metrics": metrics.lazy()}
+    told: Mapping[str, object] = {}
     if source.modality == "table":
         ids, profile = samples.select("uri", "row", "sample_id"), read_table_profile(run)
         columns = tabulate_columns(profile, source.content_columns)
         tables |= {"rows": _rows(source, ids), "columns": columns.lazy()}
         found.append(run_cell_checks(source.scan(), ids, profile, kinds["cell"]))
         if config.contract.path is not None:
-            from checks.suites.contract import (  # noqa: PLC0415 - pandas is slow to import
-                load_contract,
-                run_contract,
-            )
+            from checks.suites.contract import judge_contract  # noqa: PLC0415 - pandas is slow
 
-            contract = load_contract(_contract_path(config))
-            found.append(run_contract(source.scan(), ids, contract))
+            judged = judge_contract(source.scan(), ids, _load_contract(config))
+            found.append(judged.findings)
+            told = judged.facts
     if features is not None:
         tables["features"] = features.lazy()
     outcome = run_set_checks(tables, kinds["set"])
     findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
-    return findings.sort(FINDING_KEY), outcome.scores, dict(outcome.facts)
+    return findings.sort(FINDING_KEY), outcome.scores, {**outcome.facts, **told}
 
 
 def _rows(source: Any, ids: pl.DataFrame) -> pl.LazyFrame:
@@ -86,6 +87,12 @@ def _with_label(metrics: pl.DataFrame, samples: pl.DataFrame) -> pl.LazyFrame:
     """Join the label to the metrics, for row checks that judge within a class."""
     labels = samples.select("sample_id", "label").lazy()
     return metrics.drop("label", strict=False).lazy().join(labels, on="sample_id", how="left")
+
+
+def _load_contract(config: Config) -> Any:
+    from checks.suites.contract import load_contract  # noqa: PLC0415 - pandas is slow
+
+    return load_contract(_contract_path(config))
 
 
 def _contract_path(config: Config) -> str:
@@ -107,6 +114,8 @@ def run_gate(
     from checks.suites import gate, metric_table  # noqa: PLC0415 - great_expectations is slow
 
     ids = [check.id for check in chosen_checks(config, source.modality)]
+    measured: Any = run.read_json("checks.json")["facts"]
+    ids += [name for name in measured if name.startswith("contract:")]
     table = metric_table.build(
         run.read_table("samples"), run.read_table("metrics"), findings, source.modality,
         check_ids=ids, scan=source.scan() if source.modality == "table" else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,10 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pandera.errors import SchemaErrors
 
 from checks.core.errors import ContractError
 from checks.core.tables import Findings, guard
-from checks.suites.contract import Contract, load_contract, run_contract
+from checks.suites.contract import Contract, judge_table, load_contract, run_contract
 
 MODEL = """
 import pandera.polars as pa
@@ -95,32 +93,6 @@ def test_yaml_says_the_same(model: Path, tmp_path: Path) -> None:
     assert cells(run_contract(scan, ids, load_contract(str(path)))) == declared
 
 
-rows = st.tuples(
-    st.one_of(st.none(), st.integers(-2, 5)),
-    st.one_of(st.none(), st.text(alphabet="aB", max_size=6)),
-    st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, float("nan")])),
-)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(rows, min_size=1, max_size=12))
-def test_mask_equals_pandera(values: list[Any]) -> None:
-    """The one-pass mask flags exactly the cells that pandera lists as failure cases."""
-    schema = {"size": pl.Int64, "name": pl.String, "share": pl.Float64}
-    table = pl.DataFrame(values, schema=schema, orient="row")
-    scan, ids = keyed(table)
-    ours = {
-        (int(r), c) for r, _, c in cells(run_contract(scan, ids, Contract("d", Drinks.to_schema())))
-    }
-    theirs: set[tuple[int, str | None]] = set()
-    try:
-        Drinks.validate(table, lazy=True)
-    except SchemaErrors as broken:
-        cases: Any = broken.failure_cases
-        theirs = {(index, column) for column, index in cases.select("column", "index").iter_rows()}
-    assert ours == theirs
-
-
 def test_batches_and_purity(model: Path) -> None:
     """Batches of one row find the same, and the model still validates as before."""
     contract = load_contract(str(model))
@@ -130,12 +102,58 @@ def test_batches_and_purity(model: Path) -> None:
     assert contract.schema.drop_invalid_rows is False
 
 
+def test_text_is_judged_as_its_typed_twin(tmp_path: Path) -> None:
+    """A table as text breaks a contract where the table in its own types does."""
+    day, noon = dt.date(2020, 1, 1), dt.datetime(2020, 1, 1, 12, 0, 0, 5)  # noqa: DTZ001
+    typed = pl.DataFrame({
+        "n": [1, None, -1, 7], "x": [0.5, float("nan"), float("inf"), None],
+        "flag": [True, False, None, True], "day": [day, None, dt.date(1999, 1, 1), day],
+        "at": [noon, None, noon, dt.datetime(1999, 1, 1)],  # noqa: DTZ001
+        "hour": [dt.time(1), dt.time(23), None, dt.time(0, 0, 1)],
+    })  # fmt: skip
+    columns = {
+        "n": pa.Column(int, pa.Check.ge(0), unique=True), "x": pa.Column(float, pa.Check.le(1)),
+        "flag": pa.Column(bool, pa.Check.eq(value=True)),
+        "day": pa.Column(pl.Date, pa.Check.ge(dt.date(2000, 1, 1)), unique=True),
+        "at": pa.Column(pl.Datetime("us"), pa.Check.eq(noon)),
+        "hour": pa.Column(pl.Time, pa.Check.le(dt.time(12))),
+    }  # fmt: skip
+    contract = Contract("c", pa.DataFrameSchema(columns))
+    typed.write_csv(tmp_path / "t.csv")
+    text = pl.scan_csv(tmp_path / "t.csv", infer_schema=False)
+    found = judge_table(typed.lazy(), contract).list_reasons()
+    assert found.height == 16
+    assert set(found.rows()) == set(judge_table(text, contract).list_reasons().rows())
+
+
+def test_times_in_text() -> None:
+    """ISO 8601 in its usual spellings is a time, whatever stood before it, and all else is none."""
+    told = {
+        pl.Datetime("us"): ["2020-01-02T03:04:05.6", "2020-01-02 03:04", " 2020-01-02", "2.1.2020"],
+        pl.Datetime("ms", "UTC"): ["2020-01-02T03:04:05Z", "2020-01-02 03:04+02:00", None, "now"],
+        pl.Date: ["2020-01-02", " 2020-01-02 ", None, "2020-13-01"],
+        pl.Time: ["03:04", "03:04:05.6", "", "25:00"],
+    }
+    for dtype, texts in told.items():
+        schema = pa.DataFrameSchema({"at": pa.Column(dtype, nullable=True)})
+        verdict = judge_table(pl.LazyFrame({"at": texts}), Contract("c", schema))
+        assert verdict.list_reasons().rows() == [(3, "contract:dtype", "at")]
+
+
 def test_unique_over_columns() -> None:
     """A group of columns that must be unique together is judged over the whole table."""
     schema = pa.DataFrameSchema({"a": pa.Column(int), "b": pa.Column(int)}, unique=["a", "b"])
     scan, ids = keyed(pl.DataFrame({"a": [1, 1, 1], "b": [1, 2, 1]}))
     found = run_contract(scan, ids, Contract("c", schema), batch_rows=1)
     assert found["sample_id"].to_list() == ["0", "2"]
+
+
+def test_a_pattern_names_columns() -> None:
+    """A column whose name is a pattern is a rule for each column that matches, with its name."""
+    columns = {"size_.": pa.Column(int, pa.Check.ge(0), regex=True)}
+    scan, ids = keyed(pl.DataFrame({"size_a": [-1, 1], "other": [-1, -1], "size_b": [1, -1]}))
+    found = run_contract(scan, ids, Contract("c", pa.DataFrameSchema(columns)))
+    assert found.select("sample_id", "column").rows() == [("0", "size_a"), ("1", "size_b")]
 
 
 @pytest.mark.parametrize(
@@ -185,5 +203,5 @@ def test_raising_check_is_an_engine_fault() -> None:
 
     schema = pa.DataFrameSchema({"a": pa.Column(int, checks=pa.Check(breaks))})
     scan, ids = keyed(pl.DataFrame({"a": [1]}))
-    with pytest.raises(ContractError, match="one of its checks raised"):
+    with pytest.raises(ContractError, match="its check breaks raised ValueError: a"):
         run_contract(scan, ids, Contract("c", schema))

@@ -142,3 +142,15 @@ def test_charts_are_only_shapes() -> None:
     assert 'fill="var(--ink)"' in cleaned
     with pytest.raises(ValueError, match="declaration"):
         clean_svg('<!DOCTYPE svg [<!ENTITY a "b">]><svg/>', name="n", says="")
+
+
+def test_rules_of_a_contract_tell_their_counts(table_run: Any) -> None:
+    """A rule of a contract is told with its failures and tolerance by column, escaped."""
+    report = build_report(table_run.path, **table_run.options()) | {"occasion": OCCASION}
+    section = next(f for f in report["findings"] if f["check_id"].startswith("contract:"))
+    counts = {"failures": 12, "rows": 345, "fraction": 0.03, "tolerance": 0.02, "passed": False}
+    section["facts"] = {"rules": {"a": {"column": HOSTILE, "severity": "error", **counts}}}
+    html = render_html(report)
+    assert_harmless(html)
+    assert "How often this rule of the contract is broken" in html
+    assert ">345<" in html
