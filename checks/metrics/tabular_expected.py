@@ -28,12 +28,13 @@ class Expectation:
     """One column's voters, summed up.
 
     value: String, what the voters that contradict or fill the cell agree on; null if they differ.
-    outvoted: Boolean, whether more weight is against the cell than for it.
+    outvoted: Boolean, whether more weight is against the cell than for it. confirmed: the reverse.
     """
 
     column: str
     value: pl.Expr
     outvoted: pl.Expr
+    confirmed: pl.Expr
     dependencies: tuple[Dependency, ...]
 
 
@@ -100,7 +101,8 @@ def _sum_up(profile: TableProfile, name: str, voters: tuple[Dependency, ...]) ->
         proposals.append(pl.when(~unsure).then(predicted))
     distinct = pl.concat_list(proposals).list.drop_nulls().list.unique(maintain_order=True)
     agreed = distinct.list.join(_SEPARATOR).str.extract(f"^([^{_SEPARATOR}]+)$", 1)
-    return Expectation(name, agreed, pl.sum_horizontal(balance) < 0, voters)
+    votes = pl.sum_horizontal(balance)
+    return Expectation(name, agreed, votes < 0, votes > 0, voters)
 
 
 def _mutual(profile: TableProfile, voter: Dependency) -> pl.Expr:
@@ -121,6 +123,15 @@ def suggest(expected: dict[str, Expectation], column: str) -> pl.Expr:
     """Return what the voters propose for `column`, null where nobody votes."""
     known = expected.get(column)
     return known.value if known is not None else pl.lit(None, dtype=pl.String)
+
+
+def confirmed(expected: dict[str, Expectation], column: str) -> pl.Expr:
+    """Whether the voters confirm the cell of `column`; false where nobody votes.
+
+    However odd such a value is, its row's other cells ask for it.
+    """
+    known = expected.get(column)
+    return known.confirmed if known is not None else NO
 
 
 def suggest_or_blank(expected: dict[str, Expectation], column: str) -> pl.Expr:
