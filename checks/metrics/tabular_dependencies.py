@@ -7,75 +7,30 @@ hold and how many. Checks decide which rows contradict it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from checks.metrics.tabular_joined import Joined, find_joined
+from checks.metrics.tabular_pairs import Candidate, canon, cell, key_of, told
 from checks.metrics.tabular_profile import KEY_SEPARATOR, ColumnProfile, Dependency, Exchange
-from checks.metrics.tabular_words import is_placeholder
+
+__all__ = ["Candidate", "canon", "cell", "confirm", "find_exchanges", "key_of", "propose"]
 
 SUPPORT_MIN = 3  # rows of a key before its majority says anything
 MAJORITY_MIN = 0.8  # below, a key has no one value
-_KEY_CAP, _PAIR_CAP = 50_000, 200_000
+_KEY_CAP = 50_000
 _SINGLES, _PAIRS = 4, 2  # determinants kept for each dependent
 _VIOLATION_MAX, _AMBIGUOUS_MAX, _LIFT_MIN = 0.15, 0.05, 0.8
+_ODDS_MAX = 0.4  # of one other value, beyond which variation looks like chance
 _EXACT = 0.9  # the lift of a column alone from which no pair is tried
 _EVIDENCE_MIN = 10  # neighbouring rows with one key before the screen trusts it
 
 
-@dataclass(slots=True)
-class Candidate:
-    """Determinants that may fix a dependent, with how often each pair of values occurs."""
-
-    determinants: tuple[str, ...]
-    dependent: str
-    parts: list[pl.DataFrame] = field(default_factory=list)
-    overflown: bool = False
-
-    def add(self, cells: pl.DataFrame) -> None:
-        """Count one more batch of key cells."""
-        if self.overflown:
-            return
-        columns = [*self.determinants, self.dependent]
-        counts = cells.select(columns).drop_nulls().group_by(columns).agg(pl.len().alias("#"))
-        self.parts.append(counts)
-        if sum(part.height for part in self.parts) > _PAIR_CAP:
-            self.parts = [self.merged()]
-            self.overflown = self.parts[0].height > _PAIR_CAP // 2
-
-    def merged(self) -> pl.DataFrame:
-        """Return the counts of all batches."""
-        columns = [*self.determinants, self.dependent]
-        return pl.concat(self.parts).group_by(columns).agg(pl.col("#").sum())
-
-
-def cell(column: ColumnProfile) -> pl.Expr:
-    """A cell as dependencies compare it: a number or a text; null if neither or a placeholder."""
-    if column.kind == "number":
-        return column.number.alias(column.name)
-    kept = pl.when(~is_placeholder(column.text) & (column.text != "")).then(column.text)
-    return kept.alias(column.name)
-
-
-def canon(column: ColumnProfile) -> pl.Expr:
-    """`cell` as String: 12 and 12.0 are one value."""
-    return _told(cell(column), column)
-
-
-def _told(value: pl.Expr, column: ColumnProfile) -> pl.Expr:
-    return value.cast(pl.String).str.strip_suffix(".0") if column.kind == "number" else value
-
-
-def key_of(columns: Sequence[ColumnProfile]) -> pl.Expr:
-    """The determinants' values as one String; null if one is missing."""
-    return pl.concat_str([canon(c) for c in columns], separator=KEY_SEPARATOR)
-
-
 def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Candidate]:
-    """Return the determinants, one or two for each, that seem to fix a column.
+    """Return the determinants, one or two for each, that seem to fix a column, or to make it up.
 
     Args:
         sample: rows of the table in an order that does not depend on the table's.
@@ -110,7 +65,8 @@ def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Cand
         idle = (best >= _EXACT) | (1 - lift > 0.3 * (1 - best))
         pairs[left.name, right.name] = np.where(idle, 0.0, lift)
     chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
-    return [Candidate(determinants, dependent) for determinants, dependent in chosen]
+    joined = find_joined(coded, {c.name: told(pl.col(c.name), c) for c in fixed})
+    return [*(Candidate(determinants, dependent) for determinants, dependent in chosen), *joined]
 
 
 def _is_key(column: ColumnProfile) -> bool:
@@ -159,10 +115,13 @@ def _choose(
 def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependency | None:
     """Return the dependency that the counts of all rows show, or None if they show none.
 
-    Gates: at most 15 % of the rows contradict, at most 5 % of the keys are undecided, at least
+    Gates: at most 15 % of the rows contradict, at most 5 % of the keys or of the rows have a key
+    that is undecided, at least
     half of the rows have a key of `SUPPORT_MIN` rows, and it explains 80 % of what the column's
     most frequent value leaves open.
     """
+    if isinstance(candidate, Joined):
+        return candidate.confirm()
     if candidate.overflown or not candidate.parts:
         return None
     names, dependent = list(candidate.determinants), candidate.dependent
@@ -185,28 +144,41 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
     commonest = int(counts.group_by(dependent).agg(pl.col("#").sum())["#"].max())  # type: ignore[arg-type]
     open_rows = (1 - commonest / total) * rows
     ambiguous = keys.height - settled.height
-    sound = violations <= _VIOLATION_MAX * rows and ambiguous <= _AMBIGUOUS_MAX * keys.height
+    unsettled = rows - int(settled["rows#"].sum())
+    clouded = ambiguous > _AMBIGUOUS_MAX * keys.height and unsettled > _AMBIGUOUS_MAX * rows
+    sound = violations <= _VIOLATION_MAX * rows and not clouded
     if not sound or open_rows <= 0 or violations > (1 - _LIFT_MIN) * open_rows:
         return None
     if violations and _recurring(counts, keys, names, dependent) * 2 > violations:
         return None
-    parts = [_told(pl.col(n), known[n]) for n in names]
-    told = settled.select(
+    parts = [told(pl.col(n), known[n]) for n in names]
+    listed = settled.select(
         pl.concat_str(parts, separator=KEY_SEPARATOR).alias("key"),
-        _told(pl.col(dependent), known[dependent]).alias("value"), "rows#", "top#",
+        told(pl.col(dependent), known[dependent]).alias("value"), "rows#", "top#",
     ).sort("key")  # fmt: skip
     return Dependency(
         candidate.determinants, dependent, rows, violations, ambiguous,
-        *(tuple(told[c].to_list()) for c in ("key", "value", "rows#", "top#")),
+        *(tuple(listed[c].to_list()) for c in ("key", "value", "rows#", "top#")),
     )  # fmt: skip
 
 
 def _recurring(counts: pl.DataFrame, keys: pl.DataFrame, names: list[str], dependent: str) -> int:
-    """Rows that hold another key's value, at least 3 times for their key: variation, not error."""
+    """Rows that hold another key's value too often for their key: variation, not error.
+
+    Too often: at least 3 times, unless that is what errors that fall on values by chance give.
+    Among few other values chance cannot be told from variation.
+    """
+    share = counts.group_by(dependent).agg(share=pl.col("#").sum() / counts["#"].sum())
     least = pl.max_horizontal(pl.lit(SUPPORT_MIN), 0.01 * pl.col("rows#"))
     homes = keys.get_column(dependent).unique()
-    keyed = counts.join(keys.select(*names, "rows#", home=dependent), on=names, how="inner")
+    keyed = counts.join(keys.select(*names, "rows#", "top#", home=dependent), on=names, how="inner")
+    keyed = keyed.join(share, on=dependent).join(
+        share.rename({dependent: "home", "share": "home_share"}), on="home"
+    )
     strange = keyed.filter(pl.col(dependent) != pl.col("home"), pl.col("#") >= least)
+    odds = pl.col("share") / (1 - pl.col("home_share"))
+    by_chance = 2 * odds * (pl.col("rows#") - pl.col("top#")) + SUPPORT_MIN
+    strange = strange.filter((odds > _ODDS_MAX) | (pl.col("#") > by_chance))
     return int(strange.filter(pl.col(dependent).is_in(homes.implode()))["#"].sum())
 
 

@@ -17,6 +17,8 @@ PLACEHOLDERS = (
 DOUBTFUL_PLACEHOLDERS = (
     "none", "nil", "unknown", "missing", "undefined", "tbd", "tba", "empty", "not applicable",
 )  # fmt: skip
+# Of these, the ones that name a gap in a column of words too, if few of its rows hold them.
+GAP_WORDS = ("unknown", "missing", "undefined", "tbd", "tba", "nil")
 SENTINELS = (
     -1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0,
 )  # fmt: skip
@@ -61,6 +63,15 @@ def is_placeholder(text: pl.Expr, *, strict: bool = False) -> pl.Expr:
     """
     words = (*PLACEHOLDERS, *DOUBTFUL_PLACEHOLDERS) if strict else PLACEHOLDERS
     return text.str.to_lowercase().is_in(words).fill_null(value=False)
+
+
+def is_gap_word(text: pl.Expr) -> pl.Expr:
+    """Say which stripped texts are words for a gap that some columns of words hold in earnest.
+
+    >>> pl.select(is_gap_word(pl.lit("Unknown"))).item()
+    True
+    """
+    return text.str.to_lowercase().is_in(GAP_WORDS).fill_null(value=False)
 
 
 def shape_of(text: pl.Expr) -> pl.Expr:
