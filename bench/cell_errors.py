@@ -11,7 +11,8 @@ import polars as pl
 
 Draw = np.random.Generator
 Place = tuple[int, str]
-WORDS = ("N/A", "n/a", "NULL", "nan", "-", "?", "unknown", "missing", "none")
+WORDS = ("N/A", "NULL", "nan", "-", "?", "unknown", "missing", "--", "#N/A", "undefined", "(null)",
+         "tbd", "not available", "???")  # fmt: skip
 SENTINELS = ("-1", "999", "9999", "-999", "99999")
 FACTORS = (10.0, 100.0, 1000.0, 1.609344, 2.54, 2.20462262, 0.001, 0.01)
 SUFFIXES = (" kg", " EUR", " km", "%", " pcs")
@@ -100,9 +101,11 @@ def _edit(word: str, rng: Draw) -> str:
 
 
 def placeholder(target: Target, rng: Draw, share: float) -> dict[Place, str | None]:
-    """A word that stands for nothing, one for each column."""
+    """A word that stands for nothing, another one for each column: a disguise, no convention."""
     columns = [*target.words, *target.numbers, *target.dates]
-    return _spoil(target, columns, rng, share, lambda _: _always(str(rng.choice(WORDS))))
+    order = rng.permutation(len(WORDS))
+    word = {name: WORDS[order[i % len(WORDS)]] for i, name in enumerate(columns)}
+    return _spoil(target, columns, rng, share, lambda name: _always(word[name]))
 
 
 def _always(value: str | None) -> Change:
@@ -174,6 +177,20 @@ def swapped(target: Target, rng: Draw, share: float) -> dict[Place, str | None]:
     return spoilt
 
 
+def merged(target: Target, rng: Draw, share: float) -> dict[Place, str | None]:
+    """A cell that has swallowed its neighbour, which is left empty."""
+    spoilt: dict[Place, str | None] = {}
+    rows = len(next(iter(target.cells.values())))
+    for one, two in target.swaps:
+        if not {one, two} <= set(target.words):
+            continue
+        for row in rng.choice(rows, max(1, round(share * rows)), replace=False).tolist():
+            left, right = target.cells[one][row], target.cells[two][row]
+            if left is not None and right is not None:
+                spoilt[row, one], spoilt[row, two] = f"{left} {right}", None
+    return spoilt
+
+
 def spelling(target: Target, rng: Draw, share: float) -> dict[Place, str | None]:
     """The same word in other capitals, or with white space too many."""
 
@@ -206,9 +223,8 @@ def other_value(target: Target, rng: Draw, share: float) -> dict[Place, str | No
 
 
 def lost(target: Target, rng: Draw, share: float) -> dict[Place, str | None]:
-    """Nothing, where there was a value."""
-    columns = [*target.words, *target.numbers]
-    return _spoil(target, columns, rng, share, lambda _: _always(None))
+    """Nothing, where the row's other cells fix a value: elsewhere a gap is no error to find."""
+    return _spoil(target, list(target.fixed), rng, share, lambda _: _always(None))
 
 
 def false_date(target: Target, rng: Draw, share: float) -> dict[Place, str | None]:
@@ -230,4 +246,5 @@ ADULT_KINDS: Mapping[str, Kind] = {
 KINDS: Mapping[str, Kind] = {
     **ADULT_KINDS, "suffix": suffix, "stray_letter": stray_letter, "mojibake": mojibake,
     "lost": lost, "false_date": false_date,
+    "merged": merged,
 }  # fmt: skip

@@ -72,9 +72,7 @@ def find_joined(sample: pl.DataFrame, texts: Mapping[str, pl.Expr]) -> list[Join
     return found
 
 
-def _share(
-    wholes: Sequence[str], parts: Sequence[str], fits: Callable[[str, str], bool]
-) -> bool:
+def _share(wholes: Sequence[str], parts: Sequence[str], fits: Callable[[str, str], bool]) -> bool:
     """Whether `fits` holds for most of the rows; an empty part fits nothing."""
     pairs = zip(wholes, parts, strict=True)
     hits = sum(bool(part) and len(part) < len(whole) and fits(whole, part) for whole, part in pairs)

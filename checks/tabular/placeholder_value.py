@@ -6,7 +6,7 @@ import polars as pl
 
 from checks.core.check import CellExample, CellRule, cell_check
 from checks.metrics.tabular_expected import expect, suggest
-from checks.metrics.tabular_missing import OWN_MARKER, own_marker
+from checks.metrics.tabular_missing import OWN_MARKER, own_markers
 from checks.metrics.tabular_profile import ColumnProfile, TableProfile
 from checks.metrics.tabular_words import (
     GAP_WORDS,
@@ -46,14 +46,14 @@ def placeholder_value(profile: TableProfile, gap_min: float) -> list[CellRule]:
     Source: Qahtan et al. 2018, FAHES (disguised missing values); the word list is ours.
     """
     expected = expect(profile)
-    own = own_marker(profile)
+    own = sorted(own_markers(profile))
     rules = []
     for column in profile.features:
         suggestion = suggest(expected, column.name)
         if column.is_text and column.kind != "constant":
             words = _words(column)
-            if own is not None:
-                marked = words & (column.text.str.to_lowercase() == own).fill_null(value=False)
+            if own:
+                marked = words & column.text.str.to_lowercase().is_in(own).fill_null(value=False)
                 rules.append(CellRule(column.name, marked, OWN_MARKER, suggestion=suggestion))
             rules.append(CellRule(column.name, words, "a word that stands for a missing value",
                                   suggestion=suggestion))  # fmt: skip

@@ -1,0 +1,74 @@
+"""One verdict for each cell: what its findings say together, and how sure that is.
+
+A signal is a check with or without a proposal of its own. Its precision was fitted to errors
+planted in made tables (`python -m bench.cells --calibrate`), never to a table that is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from checks.metrics.tabular_missing import OWN_MARKER
+
+WRONG_MIN = 0.5  # the confidence from which a cell is called wrong: more likely than not
+CELL_DIMENSIONS = ("missing", "incorrect", "low_quality")
+CELL_SCHEMA = {
+    "sample_id": pl.String, "uri": pl.String, "row": pl.Int64, "column": pl.String,
+    "detectors": pl.List(pl.String), "dimension": pl.String, "confidence": pl.Float64,
+    "suggestion": pl.String,
+}  # fmt: skip
+# How often a signal alone is right. "+" says that the check proposes what the cell should hold.
+PRECISION: Mapping[str, float] = {
+}
+UNKNOWN_PRECISION = 0.8  # of a check that was not calibrated: a user's own, or a contract's rule
+_MICRO = 1_000_000
+
+
+def signal_of() -> pl.Expr:
+    """Return a finding's signal: its check, "+" where it proposes a value, `own_marker` apart."""
+    proposes = (pl.col("suggestion") != "").fill_null(value=False)
+    named = pl.col("check_id") + pl.when(proposes).then(pl.lit("+")).otherwise(pl.lit(""))
+    own = (pl.col("evidence") == OWN_MARKER) & ~proposes
+    return pl.when(own).then(pl.lit("own_marker")).otherwise(named)
+
+
+def judge_cells(findings: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
+    """Return a verdict for every cell that some check flags, sorted by sample_id and column.
+
+    Args:
+        findings: tables.Findings; those without a column or of another dimension are left out.
+        ids: uri, row, sample_id.
+
+    Columns: sample_id, uri, row, column, detectors (the checks that fired, sorted), dimension,
+    confidence (0..1, that the cell does not hold what it should), suggestion (null where the
+    checks propose several values or none; an empty text where it had better be missing).
+    A cell is `missing` if one of its checks says so: then the confidence is that a value was lost,
+    not that there is none, which is plain.
+
+    Source: noisy-or (Pearl 1988): each signal alone would be right with its own precision.
+    Whoever needs yes or no takes `WRONG_MIN`.
+    """
+    cells = findings.filter(
+        pl.col("column").is_not_null(), pl.col("dimension").is_in(CELL_DIMENSIONS)
+    )
+    sure = signal_of().replace_strict(PRECISION, default=UNKNOWN_PRECISION, return_dtype=pl.Float64)
+    # whole micro-nats: a sum that no order of the findings changes
+    doubt = ((1 - sure).log() * _MICRO).round().cast(pl.Int64)
+    proposed = pl.col("suggestion").filter(pl.col("suggestion") != "").drop_nulls().unique()
+    blank = (pl.col("suggestion") == "").any()
+    value = pl.when(proposed.len() == 1).then(proposed.first())
+    weakest_first = cells.sort("check_id").with_columns(sure=sure, doubt=doubt)
+    verdicts = weakest_first.group_by("sample_id", "column").agg(
+        detectors=pl.col("check_id").unique().sort(),
+        dimension=pl.when((pl.col("dimension") == "missing").any())
+        .then(pl.lit("missing"))
+        .otherwise(pl.col("dimension").sort_by("sure", descending=True).first()),
+        confidence=(1 - (pl.col("doubt").sum() / _MICRO).exp()).round(4),
+        suggestion=pl.when(blank & (proposed.len() == 0)).then(pl.lit("")).otherwise(value),
+    )
+    placed = verdicts.join(ids.select("sample_id", "uri", "row"), on="sample_id", how="left")
+    return placed.select(pl.col(n).cast(t) for n, t in CELL_SCHEMA.items()).sort(
+        "sample_id", "column"
+    )
