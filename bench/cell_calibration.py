@@ -15,7 +15,7 @@ from checks.metrics.cell_verdicts import CELL_DIMENSIONS, signal_of
 from checks.metrics.tabular import profile_table
 
 SEEDS, SHARES, ROUNDS = range(3), (0.0, 0.001, 0.003, 0.01), 200
-SURE_MAX = 0.98  # nothing made up is surer than 49 of 50
+SURE_MAX = 0.98  # nothing made up is surer than 49 of 50, of right or wrong
 Signals = dict[tuple[int, str], tuple[str, ...]]
 
 
@@ -78,7 +78,7 @@ def calibrate(tables: Sequence[MadeTable] | None = None) -> Mapping[str, float]:
                 dirty, truth = plant(target, kinds, share, seed)
                 found = signals_of(find(dirty))
                 cases += [(signals, place in truth) for place, signals in found.items()]
-    return {signal: min(round(p, 2), SURE_MAX) for signal, p in fit(cases).items()}
+    return {signal: min(max(round(p, 2), round(1 - SURE_MAX, 2)), SURE_MAX) for signal, p in fit(cases).items()}
 
 
 if __name__ == "__main__":

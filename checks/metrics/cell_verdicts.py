@@ -36,7 +36,7 @@ PRECISION: Mapping[str, float] = {
     "number_as_text+": 0.98,
     "numeric_outlier": 0.90,
     "numeric_outlier+": 0.98,
-    "own_marker": 0.00,
+    "own_marker": 0.02,
     "pattern_outlier": 0.63,
     "pattern_outlier+": 0.56,
     "placeholder_value": 0.98,
