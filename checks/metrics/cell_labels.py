@@ -27,7 +27,7 @@ LOOSE: Mapping[str, Mapping[str, float]] = MappingProxyType({
     "missing_value": {"filled_min": 0.1},
 })  # fmt: skip
 QUIET = 0.01  # how often a cell that no detector flags is wrong, before there are marks
-SPREAD = MappingProxyType({"signal": 1.0, "own": 1.5, "column": 1.0})  # of a weight, before marks
+SPREAD = MappingProxyType({"signal": 0.5, "own": 1.5, "column": 1.0})  # of a weight, before marks
 _STEPS, _NEAR = 30, 1e-6
 
 

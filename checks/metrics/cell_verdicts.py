@@ -96,3 +96,37 @@ def judge_cells(findings: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     return placed.select(pl.col(n).cast(t) for n, t in CELL_SCHEMA.items()).sort(
         "sample_id", "column"
     )
+
+
+def mark_cells(
+    verdicts: pl.DataFrame, learnt: pl.DataFrame, hints: pl.DataFrame, marks: pl.DataFrame,
+    ids: pl.DataFrame,
+) -> pl.DataFrame:  # fmt: skip
+    """Return the verdicts with what a person's marks say of them.
+
+    Args:
+        verdicts: of `judge_cells`.
+        learnt: sample_id, column, confidence as the marks give it, for every cell with a signal.
+        hints: findings of checks with looser thresholds; their cells join if they are called wrong.
+        marks: sample_id, column of each wrong cell; column is null for a row without one.
+        ids: uri, row, sample_id.
+
+    In a marked row the person's word stands: 1 for the cells that were named, 0 for the others.
+    """
+    key, seen = ["sample_id", "column"], marks.select("sample_id").unique()
+    sure = learnt.select(*key, "confidence").join(seen, on="sample_id", how="anti")
+    named = marks.drop_nulls("column").with_columns(confidence=pl.lit(1.0))
+    new = pl.concat([sure.filter(pl.col("confidence") >= WRONG_MIN), named])
+    added = new.join(verdicts, on=key, how="anti")
+    told = judge_cells(hints.join(added, on=key, how="semi"), ids)
+    bare = added.join(told, on=key, how="anti").join(ids, on="sample_id").select(
+        "sample_id", "uri", "row", "column", detectors=pl.lit([], dtype=pl.List(pl.String)),
+        dimension=pl.lit("incorrect"), confidence="confidence",
+        suggestion=pl.lit(None, dtype=pl.String),
+    )  # fmt: skip
+    every = pl.concat([verdicts, told, bare]).join(
+        pl.concat([sure, named]).rename({"confidence": "learnt"}), on=key, how="left"
+    )
+    marked = pl.col("sample_id").is_in(seen["sample_id"].implode())
+    told_sure = pl.coalesce("learnt", pl.when(marked).then(0.0), "confidence")
+    return every.with_columns(confidence=told_sure).select(list(CELL_SCHEMA)).sort(key)

@@ -158,7 +158,8 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
     ).sort("key")  # fmt: skip
     return Dependency(
         candidate.determinants, dependent, rows, violations, ambiguous,
-        *(tuple(listed[c].to_list()) for c in ("key", "value", "rows#", "top#")),
+        keys=tuple(listed["key"].to_list()), values=tuple(listed["value"].to_list()),
+        counts=tuple(listed["rows#"].to_list()), agreeing=tuple(listed["top#"].to_list()),
     )  # fmt: skip
 
 

@@ -88,7 +88,8 @@ def _parts(profile: TableProfile) -> list[Dependency]:
     for whole in profile.dependencies:
         if whole.mark is not None:
             one, two = whole.determinants
-            for part, dependent, other in (("first", one, two), ("last", two, one)):
+            first, last = ("first", one, two), ("last", two, one)
+            for part, dependent, other in first, last:
                 turned.append(
                     replace(whole, determinants=(whole.dependent, other), dependent=dependent,
                             part=part)
