@@ -11,11 +11,14 @@ from bench.cell_errors import KINDS, plant, target_of
 from bench.cell_tables import CALIBRATION, MadeTable
 from checks.core.cells import run_cell_checks
 from checks.core.check import load_checks
+from checks.core.run import run_set_checks
 from checks.metrics.cell_verdicts import CELL_DIMENSIONS, signal_of
+from checks.metrics.column_table import tabulate_columns
 from checks.metrics.tabular import profile_table
 
 SEEDS, SHARES, ROUNDS = range(3), (0.0, 0.001, 0.003, 0.01), 200
 SURE_MAX = 0.98  # nothing made up is surer than 49 of 50, of right or wrong
+PAIRWISE = ("checks.tabular.group_outlier", "checks.tabular.inconsistent_dates")
 Signals = dict[tuple[int, str], tuple[str, ...]]
 
 
@@ -23,11 +26,15 @@ def find(table: pl.DataFrame, label: str | None = None) -> pl.DataFrame:
     """Return the findings of all cell checks on a table of data columns, with `row`."""
     keyed = table.select(pl.lit("t").alias("uri"), pl.int_range(pl.len()).alias("row"), pl.all())
     ids = keyed.select("uri", "row", sample_id=pl.format("{}-0", pl.col("row")))
-    checks = [check for check in load_checks().values() if check.kind == "cell"]
+    checks = list(load_checks().values())
     profile = profile_table(keyed.lazy(), label=label)
-    return run_cell_checks(keyed.lazy(), ids, profile, checks).with_columns(
-        row=pl.col("sample_id").str.strip_suffix("-0").cast(pl.Int64)
-    )
+    cells = run_cell_checks(keyed.lazy(), ids, profile, checks)
+    rows = keyed.drop("uri", "row", *([label] if label else [])).hstack(ids.select("sample_id"))
+    tables = {"samples": ids.lazy(), "rows": rows.lazy(),
+              "columns": tabulate_columns(profile).lazy()}  # fmt: skip
+    pairs = [c for c in checks if c.kind == "set" and c.function.__module__ in PAIRWISE]
+    found = pl.concat([cells, run_set_checks(tables, pairs).findings], how="diagonal_relaxed")
+    return found.with_columns(row=pl.col("sample_id").str.strip_suffix("-0").cast(pl.Int64))
 
 
 def signals_of(findings: pl.DataFrame) -> Signals:
@@ -78,7 +85,10 @@ def calibrate(tables: Sequence[MadeTable] | None = None) -> Mapping[str, float]:
                 dirty, truth = plant(target, kinds, share, seed)
                 found = signals_of(find(dirty))
                 cases += [(signals, place in truth) for place, signals in found.items()]
-    return {signal: min(max(round(p, 2), round(1 - SURE_MAX, 2)), SURE_MAX) for signal, p in fit(cases).items()}
+    return {
+        signal: min(max(round(p, 2), round(1 - SURE_MAX, 2)), SURE_MAX)
+        for signal, p in fit(cases).items()
+    }
 
 
 if __name__ == "__main__":

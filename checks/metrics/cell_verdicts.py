@@ -7,6 +7,7 @@ planted in made tables (`python -m bench.cells --calibrate`), never to a table t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import polars as pl
 
@@ -20,32 +21,36 @@ CELL_SCHEMA = {
     "suggestion": pl.String,
 }  # fmt: skip
 # How often a signal alone is right. "+" says that the check proposes what the cell should hold.
-PRECISION: Mapping[str, float] = {
-    "dependency_violation": 0.64,
-    "dependency_violation+": 0.67,
-    "implausible_date": 0.98,
-    "impossible_value": 0.98,
-    "impossible_value+": 0.97,
-    "merged_fields+": 0.98,
-    "missing_value": 0.07,
-    "missing_value+": 0.98,
-    "mixed_unit": 0.98,
-    "mixed_unit+": 0.98,
-    "mojibake+": 0.98,
-    "number_as_text": 0.98,
-    "number_as_text+": 0.98,
-    "numeric_outlier": 0.90,
-    "numeric_outlier+": 0.98,
-    "own_marker": 0.02,
-    "pattern_outlier": 0.63,
-    "pattern_outlier+": 0.56,
-    "placeholder_value": 0.98,
-    "placeholder_value+": 0.98,
-    "rare_typo": 0.82,
-    "rare_typo+": 0.98,
-    "swapped_fields+": 0.98,
-    "untrimmed_text+": 0.98,
-}
+PRECISION: Mapping[str, float] = MappingProxyType(
+    {
+        "dependency_violation": 0.64,
+        "dependency_violation+": 0.67,
+        "group_outlier": 0.75,
+        "implausible_date": 0.98,
+        "impossible_value": 0.98,
+        "impossible_value+": 0.97,
+        "inconsistent_dates": 0.78,
+        "merged_fields+": 0.98,
+        "missing_value": 0.07,
+        "missing_value+": 0.98,
+        "mixed_unit": 0.98,
+        "mixed_unit+": 0.98,
+        "mojibake+": 0.98,
+        "number_as_text": 0.98,
+        "number_as_text+": 0.98,
+        "numeric_outlier": 0.89,
+        "numeric_outlier+": 0.98,
+        "own_marker": 0.02,
+        "pattern_outlier": 0.61,
+        "pattern_outlier+": 0.56,
+        "placeholder_value": 0.98,
+        "placeholder_value+": 0.98,
+        "rare_typo": 0.82,
+        "rare_typo+": 0.98,
+        "swapped_fields+": 0.98,
+        "untrimmed_text+": 0.98,
+    }
+)
 UNKNOWN_PRECISION = 0.8  # of a check that was not calibrated: a user's own, or a contract's rule
 _MICRO = 1_000_000
 
