@@ -17,6 +17,7 @@ from checks.metrics.tabular_joined import Joined, find_joined
 from checks.metrics.tabular_pairs import Candidate, canon, cell, key_of, told
 from checks.metrics.tabular_profile import KEY_SEPARATOR, ColumnProfile, Dependency, Exchange
 
+Lifts = dict[tuple[str, ...], NDArray[np.float64]]
 __all__ = ["Candidate", "canon", "cell", "confirm", "find_exchanges", "key_of", "propose"]
 
 SUPPORT_MIN = 3  # rows of a key before its majority says anything
@@ -25,6 +26,7 @@ _KEY_CAP = 50_000
 _SINGLES, _PAIRS = 4, 2  # determinants kept for each dependent
 _VIOLATION_MAX, _AMBIGUOUS_MAX, _LIFT_MIN = 0.15, 0.05, 0.8
 _ODDS_MAX = 0.4  # of one other value, beyond which variation looks like chance
+_WIDE, _PAIRED = 256, 32  # columns that take part; keys that are tried in pairs
 _EXACT = 0.9  # the lift of a column alone from which no pair is tried
 _EVIDENCE_MIN = 10  # neighbouring rows with one key before the screen trusts it
 
@@ -34,39 +36,46 @@ def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Cand
 
     Args:
         sample: rows of the table in an order that does not depend on the table's.
-        columns: the profiles of the columns that may take part.
+        columns: the profiles of the columns that may take part; the first 256 do.
 
     Two rows of one key are drawn, and the share of draws that agree is compared with the share
     among any two rows (the lift). Errors in a share e of the cells leave about 1 - 2e.
     """
-    usable = [c for c in columns if c.kind not in ("constant", "identifier", "text")]
-    fixed = [c for c in columns if c.kind not in ("constant", "identifier")]
+    fixed = [c for c in columns if c.kind not in ("constant", "identifier")][:_WIDE]
+    usable = [c for c in fixed if c.kind != "text"]
     if sample.is_empty() or not usable:
         return []
     coded = sample.select([cell(c) for c in fixed])
     codes = np.stack([_codes(coded.get_column(c.name)) for c in fixed], axis=1)
     chance = np.array([_collision(codes[:, i]) for i in range(len(fixed))])
     place = {c.name: i for i, c in enumerate(fixed)}
-    keys = [c for c in usable if _is_key(c)]
-    singles: dict[tuple[str, ...], NDArray[np.float64]] = {
-        (c.name,): _lift(codes, codes[:, place[c.name]], chance) for c in keys
-    }  # fmt: skip
+    keys = [c.name for c in usable if _is_key(c)]
+    singles: Lifts = {(name,): _lift(codes, codes[:, place[name]], chance) for name in keys}
     for names, lift in singles.items():
         lift[place[names[0]]] = 0.0
-    best = np.max([*singles.values(), np.zeros(len(fixed))], axis=0)
-    pairs: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for left, right in combinations(keys, 2):
-        i, j = place[left.name], place[right.name]
+    pairs = _pair(codes, chance, place, singles)
+    chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
+    joined = find_joined(coded, {c.name: told(pl.col(c.name), c) for c in fixed})
+    return [*(Candidate(determinants, dependent) for determinants, dependent in chosen), *joined]
+
+
+def _pair(
+    codes: NDArray[np.int64], chance: NDArray[np.float64], place: dict[str, int], singles: Lifts
+) -> Lifts:
+    """The lift of pairs of keys, of the 32 that say most alone, where single ones leave much open."""
+    best = np.max([*singles.values(), np.zeros(len(place))], axis=0)
+    ranked = sorted(singles, key=lambda names: (-float(singles[names].max()), names))[:_PAIRED]
+    pairs: Lifts = {}
+    for (left,), (right,) in combinations([names for names in singles if names in ranked], 2):
+        i, j = place[left], place[right]
         both = np.where((codes[:, i] < 0) | (codes[:, j] < 0), -1,
                         codes[:, i] * (codes[:, j].max() + 1) + codes[:, j])  # fmt: skip
         lift = _lift(codes, both, chance)
         lift[[i, j]] = 0.0
         # a pair must explain most of what single columns leave open
         idle = (best >= _EXACT) | (1 - lift > 0.3 * (1 - best))
-        pairs[left.name, right.name] = np.where(idle, 0.0, lift)
-    chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
-    joined = find_joined(coded, {c.name: told(pl.col(c.name), c) for c in fixed})
-    return [*(Candidate(determinants, dependent) for determinants, dependent in chosen), *joined]
+        pairs[left, right] = np.where(idle, 0.0, lift)
+    return pairs
 
 
 def _is_key(column: ColumnProfile) -> bool:
@@ -187,18 +196,24 @@ def find_exchanges(values: dict[str, pl.DataFrame]) -> tuple[Exchange, ...]:
     """Return the pairs of columns that share a few values, each at home in one of the two.
 
     Args:
-        values: key (String), count, for each column of words.
+        values: key (String), count, for each column of words; the first 256 are compared.
     """
+    names = sorted(list(values)[:_WIDE])
+    if len(names) < 2:  # noqa: PLR2004
+        return ()
+    rest = pl.concat([values[n].select("key", "count", name=pl.lit(n)) for n in names])
+    totals = {n: int(values[n]["count"].sum()) for n in names}
     found = []
-    for (first, left), (second, right) in combinations(sorted(values.items()), 2):
-        shared = left.join(right, on="key", suffix="_right").sort("key")
-        small = all(
-            shared.select(pl.min_horizontal("count", "count_right").sum()).item() * 10
-            <= side.get_column("count").sum()
-            for side in (left, right)
-        )
-        here = shared.filter(pl.col("count") > pl.col("count_right")).height
-        there = shared.filter(pl.col("count") < pl.col("count_right")).height
-        if small and here and there:
-            found.append(Exchange(first, second, tuple(shared.iter_rows())))
+    for first in names:
+        rest = rest.filter(pl.col("name") != first)
+        shared = values[first].select("key", "count").join(rest, on="key", suffix="_right")
+        told = shared.group_by("name").agg(
+            both=pl.min_horizontal("count", "count_right").sum(),
+            here=(pl.col("count") > pl.col("count_right")).any(),
+            there=(pl.col("count") < pl.col("count_right")).any(),
+        ).sort("name")  # fmt: skip
+        for second, both in told.filter("here", "there").select("name", "both").iter_rows():
+            if both * 10 <= min(totals[first], totals[second]):
+                words = shared.filter(pl.col("name") == second).sort("key").drop("name")
+                found.append(Exchange(first, second, tuple(words.iter_rows())))
     return tuple(found)

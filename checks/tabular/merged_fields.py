@@ -7,6 +7,7 @@ import polars as pl
 from checks.core.check import CellExample, CellRule, cell_check
 from checks.metrics.tabular_profile import ColumnProfile, TableProfile
 
+_WIDE = 64  # columns of text that are compared with each other
 _NATURAL = 0.2  # share of a column's frequent texts from which an ending is their own
 _VOCABULARY = 100  # what a profile lists of a column's values
 
@@ -30,7 +31,7 @@ def merged_fields(profile: TableProfile, filled_min: float) -> list[CellRule]:
     Why: `San Francisco CA` with no state is a wrong cell and a missing one, both mendable.
     Source: ours; the kind of error is the largest among towns of the beers set of Raha.
     """
-    texts = [c for c in profile.features if c.is_text and c.kind in ("category", "text")]
+    texts = [c for c in profile.features if c.is_text and c.kind in ("category", "text")][:_WIDE]
     rules = []
     for other in texts:
         gone = other.null_count + other.empty_count + other.blank_count
