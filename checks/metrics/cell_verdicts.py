@@ -21,36 +21,36 @@ CELL_SCHEMA = {
     "suggestion": pl.String,
 }  # fmt: skip
 # How often a signal alone is right. "+" says that the check proposes what the cell should hold.
-PRECISION: Mapping[str, float] = MappingProxyType(
-    {
-        "dependency_violation": 0.64,
-        "dependency_violation+": 0.67,
-        "group_outlier": 0.75,
-        "implausible_date": 0.98,
-        "impossible_value": 0.98,
-        "impossible_value+": 0.97,
-        "inconsistent_dates": 0.78,
-        "merged_fields+": 0.98,
-        "missing_value": 0.07,
-        "missing_value+": 0.98,
-        "mixed_unit": 0.98,
-        "mixed_unit+": 0.98,
-        "mojibake+": 0.98,
-        "number_as_text": 0.98,
-        "number_as_text+": 0.98,
-        "numeric_outlier": 0.89,
-        "numeric_outlier+": 0.98,
-        "own_marker": 0.02,
-        "pattern_outlier": 0.61,
-        "pattern_outlier+": 0.56,
-        "placeholder_value": 0.98,
-        "placeholder_value+": 0.98,
-        "rare_typo": 0.82,
-        "rare_typo+": 0.98,
-        "swapped_fields+": 0.98,
-        "untrimmed_text+": 0.98,
-    }
-)
+PRECISION: Mapping[str, float] = MappingProxyType({
+    "dependency_violation": 0.64,
+    "dependency_violation+": 0.67,
+    "group_outlier": 0.75,
+    "implausible_date": 0.98,
+    "impossible_value": 0.98,
+    "impossible_value+": 0.97,
+    "inconsistent_dates": 0.78,
+    "merged_fields+": 0.98,
+    "missing_value": 0.07,
+    "missing_value+": 0.98,
+    "mixed_unit": 0.98,
+    "mixed_unit+": 0.98,
+    "mojibake+": 0.98,
+    "number_as_text": 0.98,
+    "number_as_text+": 0.98,
+    "numeric_outlier": 0.89,
+    "numeric_outlier+": 0.98,
+    "own_marker": 0.02,
+    "pattern_outlier": 0.61,
+    "pattern_outlier+": 0.57,
+    "placeholder_value": 0.98,
+    "placeholder_value+": 0.98,
+    "rare_typo": 0.82,
+    "rare_typo+": 0.98,
+    "swapped_fields+": 0.98,
+    "untrimmed_text+": 0.98,
+})  # fmt: skip
+# A gap is plain, a lost value is not: a missing label was in no table made for calibration.
+OPEN_GAPS = MappingProxyType({"missing_label": PRECISION["missing_value"]})
 UNKNOWN_PRECISION = 0.8  # of a check that was not calibrated: a user's own, or a contract's rule
 _MICRO = 1_000_000
 
@@ -82,7 +82,9 @@ def judge_cells(findings: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     cells = findings.filter(
         pl.col("column").is_not_null(), pl.col("dimension").is_in(CELL_DIMENSIONS)
     )
-    sure = signal_of().replace_strict(PRECISION, default=UNKNOWN_PRECISION, return_dtype=pl.Float64)
+    sure = signal_of().replace_strict(
+        {**PRECISION, **OPEN_GAPS}, default=UNKNOWN_PRECISION, return_dtype=pl.Float64
+    )
     # whole micro-nats: a sum that no order of the findings changes
     doubt = ((1 - sure).log() * _MICRO).round().cast(pl.Int64)
     proposed = pl.col("suggestion").filter(pl.col("suggestion") != "").drop_nulls().unique()

@@ -25,6 +25,7 @@ MAJORITY_MIN = 0.8  # below, a key has no one value
 _KEY_CAP = 50_000
 _SINGLES, _PAIRS = 4, 2  # determinants kept for each dependent
 _VIOLATION_MAX, _AMBIGUOUS_MAX, _LIFT_MIN = 0.15, 0.05, 0.8
+_VARIED = ((SUPPORT_MIN, 5), (0.01, 0.05))  # rows and share: of another key's value, of any other
 _ODDS_MAX = 0.4  # of one other value, beyond which variation looks like chance
 _WIDE, _PAIRED = 256, 32  # columns that take part; keys that are tried in pairs
 _EXACT = 0.9  # the lift of a column alone from which no pair is tried
@@ -158,8 +159,11 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
     sound = violations <= _VIOLATION_MAX * rows and not clouded
     if not sound or open_rows <= 0 or violations > (1 - _LIFT_MIN) * open_rows:
         return None
-    if violations and _recurring(counts, keys, names, dependent) * 2 > violations:
-        return None
+    if violations:
+        varied = _varied(counts, keys, names, dependent)
+        if int(varied["#"].sum()) * 2 > violations:
+            return None
+        settled = settled.join(varied, on=names, how="anti", maintain_order="left")
     parts = [told(pl.col(n), known[n]) for n in names]
     listed = settled.select(
         pl.concat_str(parts, separator=KEY_SEPARATOR).alias("key"),
@@ -172,24 +176,31 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
     )  # fmt: skip
 
 
-def _recurring(counts: pl.DataFrame, keys: pl.DataFrame, names: list[str], dependent: str) -> int:
-    """Rows that hold another key's value too often for their key: variation, not error.
+def _varied(
+    counts: pl.DataFrame, keys: pl.DataFrame, names: list[str], dependent: str
+) -> pl.DataFrame:
+    """The keys some of whose rows hold a second value too often: variation, not error.
 
-    Too often: at least 3 times, unless that is what errors that fall on values by chance give.
-    Among few other values chance cannot be told from variation.
+    Too often: at least 3 rows and 1 % of the key's, of a value that is another key's; 5 rows and
+    5 % of any other; and more than errors that fall on values by chance give. Among few other
+    values chance cannot be told from variation. Columns: `names`, dependent, #.
     """
     share = counts.group_by(dependent).agg(share=pl.col("#").sum() / counts["#"].sum())
-    least = pl.max_horizontal(pl.lit(SUPPORT_MIN), 0.01 * pl.col("rows#"))
     homes = keys.get_column(dependent).unique()
     keyed = counts.join(keys.select(*names, "rows#", "top#", home=dependent), on=names, how="inner")
     keyed = keyed.join(share, on=dependent).join(
         share.rename({dependent: "home", "share": "home_share"}), on="home"
     )
-    strange = keyed.filter(pl.col(dependent) != pl.col("home"), pl.col("#") >= least)
+    at_home = pl.col(dependent).is_in(homes.implode())
+    rows, part = (pl.when(at_home).then(pl.lit(v[0])).otherwise(pl.lit(v[1])) for v in _VARIED)
+    least = pl.max_horizontal(rows, part * pl.col("rows#"))
     odds = pl.col("share") / (1 - pl.col("home_share"))
     by_chance = 2 * odds * (pl.col("rows#") - pl.col("top#")) + SUPPORT_MIN
-    strange = strange.filter((odds > _ODDS_MAX) | (pl.col("#") > by_chance))
-    return int(strange.filter(pl.col(dependent).is_in(homes.implode()))["#"].sum())
+    strange = keyed.filter(
+        pl.col(dependent) != pl.col("home"), pl.col("#") >= least,
+        (odds > _ODDS_MAX) | (pl.col("#") > by_chance),
+    )  # fmt: skip
+    return strange.select(*names, dependent, "#")
 
 
 def find_exchanges(values: dict[str, pl.DataFrame]) -> tuple[Exchange, ...]:
