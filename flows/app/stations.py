@@ -24,7 +24,6 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "check": (
         "findings.parquet",
         "cells.parquet",
-        "rows_to_mark.csv",
         "scores.parquet",
         "features.parquet",
         "gate.json",

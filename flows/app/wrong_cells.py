@@ -46,7 +46,12 @@ def _signals(findings: pl.DataFrame, hints: pl.DataFrame, verdicts: pl.DataFrame
 
 
 def _ask(run: RunFolder, source: Any, ids: pl.DataFrame, cells: pl.DataFrame) -> None:
-    """Write the rows to mark with an empty column `wrong` in front of what they hold."""
+    """Write the rows to mark with an empty column `wrong` in front of what they hold.
+
+    A file that somebody has begun to fill in stays as it is.
+    """
+    if _begun(run):
+        return
     asked = propose_rows(cells, ids).with_row_index("#").join(ids, on="sample_id")
     wanted = asked.lazy().select("#", "uri", "row")
     rows = source.scan().join(wanted, on=["uri", "row"], how="inner").collect(engine="streaming")
@@ -58,6 +63,16 @@ def _ask(run: RunFolder, source: Any, ids: pl.DataFrame, cells: pl.DataFrame) ->
     )
     with writing(run.file(TO_MARK)) as file:
         page.write_csv(file)
+
+
+def _begun(run: RunFolder) -> bool:
+    if not run.has(TO_MARK):
+        return False
+    try:
+        wrong = pl.read_csv(run.file(TO_MARK), columns=["wrong"], infer_schema=False)["wrong"]
+    except pl.exceptions.PolarsError:
+        return True  # not as it was written: a person's work
+    return bool((wrong.fill_null("").str.strip_chars() != "").any())
 
 
 def _harmless(name: str) -> pl.Expr:
