@@ -42,7 +42,7 @@ def find_tails(shares: Mapping[str, float], ratio: float) -> Tails | None:
 
     Numbers above zero are first bent by the power between 0 (their logarithm) and 1 (as they are)
     at which both percentiles are equally far from the median; of others, each side's distances
-    are bent until the quartile lies where a normal distribution has it. So an exponential or
+    are bent as far as the quartile is from where a normal distribution has it. So an exponential or
     lognormal tail stays inside, and up to 5 % of wrong numbers on one side move nothing.
 
     Source: ours; percentile distances as in Hampel's identifier, the power as in Box and Cox 1964,
@@ -71,7 +71,8 @@ def _reach(shares: Mapping[str, float], quartile: str, far: float, ratio: float)
     """How far a side goes: (1 + ratio) times its percentile, more where its tail is heavy."""
     near = abs(shares.get(quartile, shares["p50"]) - shares["p50"])
     power = min(max(log(_NORMAL) / log(far / near), 0.1), 1.0) if 0 < near < far else 1.0
-    reach: float = far * (1 + ratio) ** (1 / power)
+    # bent twice: once makes the quartile right, the tail of a lognormal is heavier yet
+    reach: float = far * (1 + ratio) ** (1 / power**2)
     return reach
 
 
