@@ -42,8 +42,9 @@ def target_of(
     numbers = [n for n, t in frame.schema.items() if t.is_numeric()]
     dates = [n for n, t in frame.schema.items() if t.is_temporal()]
     texts = [n for n, t in frame.schema.items() if t == pl.String]
-    words = [n for n in texts if frame[n].n_unique() <= 0.2 * frame.height
-             and frame[n].str.contains(r"[a-z]{3}").mean() > 0.9]  # type: ignore[operator]  # fmt: skip
+    spelt = {n: int(frame[n].str.contains(r"[a-z]{3}").sum()) * 10 for n in texts}
+    few = [n for n in texts if frame[n].n_unique() * 5 <= frame.height]
+    words = [n for n in few if spelt[n] > 9 * frame[n].count()]
     cells: dict[str, list[Any]] = {n: frame[n].cast(pl.String).to_list() for n in frame.columns}
     return Target(cells, words, numbers, dates, fixed, swaps)
 
@@ -130,7 +131,8 @@ def sentinel(target: Target, rng: Draw, share: float) -> dict[Place, str | None]
 
     def change(_: str) -> Change:
         word = str(rng.choice(SENTINELS))
-        return lambda value, draw: word if draw.random() < 0.5 else f"-{value}".replace("--", "")
+        ways = (lambda _: word, lambda value: f"-{value}".replace("--", ""))
+        return lambda value, draw: ways[int(draw.integers(2))](value)
 
     return _spoil(target, target.numbers, rng, share, change)
 
@@ -233,7 +235,7 @@ def false_date(target: Target, rng: Draw, share: float) -> dict[Place, str | Non
     def change(value: str, draw: Draw) -> str:
         year, month, day = value[:4], value[5:7], value[8:10]
         ways = ("1900-01-01", "1970-01-01", f"{int(year) - 100}-{month}-{day}",
-                f"{year}-02-3{day[1] if day[1] in '01' else '0'}", f"{int(year) - 9}-{month}-{day}")  # fmt: skip
+                f"{year}-02-3{int(day) % 2}", f"{int(year) - 9}-{month}-{day}")  # fmt: skip
         return ways[int(draw.integers(len(ways)))]
 
     return _spoil(target, target.dates, rng, share, lambda _: change)

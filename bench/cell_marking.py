@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from checks.metrics.cell_verdicts import WRONG_MIN, judge_cells
 from checks.metrics.tabular import profile_table
 
 
-def mark_proposed(table: pl.DataFrame, wrong: Set[Place], seed: int) -> float:
+def mark_proposed(table: pl.DataFrame, wrong: AbstractSet[Place], seed: int) -> float:
     """Return F1 over the other rows, with marks on the proposed ones; `seed` breaks their ties."""
     names = _names(table, seed)
     ids, findings = _find(table, names)
@@ -26,7 +27,7 @@ def mark_proposed(table: pl.DataFrame, wrong: Set[Place], seed: int) -> float:
     return _learn(table, wrong, ids, findings, asked["sample_id"].to_list())
 
 
-def mark_random(table: pl.DataFrame, wrong: Set[Place], seed: int) -> float:
+def mark_random(table: pl.DataFrame, wrong: AbstractSet[Place], seed: int) -> float:
     """Return the same with marks on rows drawn by `seed`."""
     names = _names(table, seed)
     ids, findings = _find(table, names)
@@ -53,7 +54,7 @@ def _cells(findings: pl.DataFrame, hints: pl.DataFrame, verdicts: pl.DataFrame) 
 
 
 def _learn(
-    table: pl.DataFrame, wrong: Set[Place], ids: pl.DataFrame, findings: pl.DataFrame,
+    table: pl.DataFrame, wrong: AbstractSet[Place], ids: pl.DataFrame, findings: pl.DataFrame,
     asked: Sequence[str],
 ) -> float:  # fmt: skip
     keyed = table.select(pl.lit("t").alias("uri"), pl.int_range(pl.len()).alias("row"), pl.all())

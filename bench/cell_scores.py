@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,12 @@ def call_wrong(confidence: Mapping[Place, float]) -> set[Place]:
     return {place for place, p in confidence.items() if p >= WRONG_MIN}
 
 
-def score(called: Set[Place], wrong: Set[Place]) -> Score:
+def score(called: AbstractSet[Place], wrong: AbstractSet[Place]) -> Score:
     """Count the overlap."""
     return Score(len(called), len(wrong), len(called & wrong))
 
 
-def brier(confidence: Mapping[Place, float], wrong: Set[Place]) -> float:
+def brier(confidence: Mapping[Place, float], wrong: AbstractSet[Place]) -> float:
     """Return the mean squared distance between confidence and truth over the flagged cells."""
     squares = [(p - (place in wrong)) ** 2 for place, p in confidence.items()]
     return sum(squares) / max(len(squares), 1)

@@ -103,24 +103,25 @@ def patients(rng: Draw, rows: int = ROWS) -> MadeTable:
     wards = {"Cardiology": 3, "Neurology": 4, "Urology": 2, "Oncology": 5, "Paediatrics": 1}
     codes = {"I21.0": "infarction, anterior wall", "I21.1": "infarction, inferior wall",
              "G40.3": "epilepsy", "N20.0": "kidney stone", "C50.4": "breast tumour",
-             "J18.9": "pneumonia", "E11.9": "diabetes, type 2", "E10.9": "diabetes, type 1"}  # fmt: skip
+             "J18.9": "pneumonia", "E11.9": "diabetes, type 2",
+             "E10.9": "diabetes, type 1"}  # fmt: skip
     sex = rng.choice(["female", "male", "diverse"], rows, p=[0.498, 0.498, 0.004])
     height = rng.normal(np.where(sex == "male", 178, 165), 7).round().astype(int)
     weight = ((height / 100) ** 2 * rng.lognormal(3.2, 0.15, rows)).round(1)
     ward, code = skewed(rng, tuple(wards), rows, 0.5), skewed(rng, tuple(codes), rows, 0.6)
     admitted = days(rng, date(2021, 3, 1), 1000, rows)
     heat = oddly(rng, rng.normal(36.9, 0.6, rows).round(1).tolist(), 0.003, lambda _: 41.8)
-    temp = np.where(rng.random(rows) < 0.04, np.nan, heat)
+    temp = oddly(rng, heat, 0.04, lambda _: None)
     frame = pl.DataFrame({
         "case": np.arange(50_000, 50_000 + rows), "sex": sex,
         "birth_date": days(rng, date(1935, 1, 1), 30_000, rows),
-        "ward": ward, "floor": [wards[w] for w in ward], "height_cm": height, 
+        "ward": ward, "floor": [wards[w] for w in ward], "height_cm": height,
         "weight_kg": oddly(rng, weight.tolist(), 0.003, lambda x: round(2.4 * x, 1)),
         "temp": temp,
         "pulse": oddly(rng, rng.normal(76, 11, rows).astype(int).tolist(), 0.003, lambda x: 2 * x),
         "code": code, "diagnosis": [codes[c] for c in code],
         "admitted": admitted, "discharged": later(rng, admitted, 6, 0.02),
-    }).with_columns(pl.col("temp").fill_nan(None))  # fmt: skip
+    })  # fmt: skip
     fixed = {"floor": ("ward",), "ward": ("floor",), "code": ("diagnosis",),
              "diagnosis": ("code",)}  # fmt: skip
     return MadeTable("patients", frame, fixed, [("sex", "ward"), ("height_cm", "weight_kg")])
@@ -134,7 +135,7 @@ def stations(rng: Draw, rows: int = ROWS) -> MadeTable:
     station = rng.choice(names, rows)
     day = rng.integers(0, 365, rows)
     temp = 9 - 12 * np.cos(day / 58.1) + rng.normal(0, 3.5, rows)
-    wet = rng.random(rows) < 0.3
+    wet = rng.choice([True, False], rows, p=[0.3, 0.7])
     frame = pl.DataFrame({
         "station": station, "station_no": [number[s] for s in station],
         "latitude": [spot[s][0] for s in station], "longitude": [spot[s][1] for s in station],
@@ -174,7 +175,7 @@ def staff(rng: Draw, rows: int = ROWS) -> MadeTable:
                   for a, b in zip(first, last, strict=True)],
         "unit": skewed(rng, units, rows, 0.5), "grade": grade,
         "pay": oddly(rng, pay, 0.002, lambda x: 6 * x), "hired": hired,
-        "left": later(rng, hired, 900, 0.85), "town": town, 
+        "left": later(rng, hired, 900, 0.85), "town": town,
         "postcode": oddly(rng, [code[t] for t in town], 0.004, lambda x: f"{int(x) + 3}"),
         "phone": oddly(rng, [f"+49 {n}" for n in rng.integers(300_000_000, 999_999_999, rows)],
                        0.003, lambda x: f"{x[:7]}-{x[7:]}"),

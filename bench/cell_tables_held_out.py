@@ -52,11 +52,12 @@ def bookings(rng: Draw, rows: int = ROWS) -> MadeTable:
     booked = days(rng, date(2024, 1, 1), 200, rows)
     frame = pl.DataFrame({
         "booking": [f"{i:07}" for i in rng.permutation(rows)], "account": account,
-        "owner": oddly(rng, [owner[a] for a in account], 0.003, lambda _: "Kaya, Uma"), "branch": [branch[a] for a in account],
+        "owner": oddly(rng, [owner[a] for a in account], 0.003, lambda _: "Kaya, Uma"),
+        "branch": [branch[a] for a in account],
         "place": [place[branch[a]] for a in account], "kind": skewed(rng, kinds, rows, 0.8),
         "amount": amount, "booked": booked, "valued": later(rng, booked, 1.5, 0.0),
         "channel": rng.choice(["app", "web", "desk"], rows),
-        "note": [None if x < 0.6 else f"ref {int(1e6 * x)}" for x in rng.random(rows)],
+        "note": oddly(rng, [f"ref {n}" for n in rng.integers(0, 10**6, rows)], 0.6, lambda _: None),
     })  # fmt: skip
     fixed = {"owner": ("account",), "branch": ("account",), "place": ("branch",)}
     return MadeTable("bookings", frame, fixed, [("kind", "place"), ("channel", "kind")])
@@ -108,8 +109,8 @@ def houses(rng: Draw, rows: int = ROWS) -> MadeTable:
         "area_m2": area, "built": built,
         "price": oddly(rng, ((price / 500).round().astype(int) * 500).tolist(), 0.002,
                        lambda x: 12 * x),
-        "heating": ["n/a" if x < 0.08 else ("gas", "oil", "district", "heat pump")[int(x * 4)]
-                    for x in rng.random(rows)],
+        "heating": oddly(rng, rng.choice(["gas", "oil", "district", "heat pump"], rows).tolist(),
+                         0.08, lambda _: "n/a"),
         "garage": skewed(rng, ("n/a", "single", "double", "carport"), rows),
         "pool": rng.choice(["None", "indoor", "outdoor"], rows, p=[0.93, 0.02, 0.05]),
         "sold": [d.strftime("%m/%d/%Y") for d in sold],

@@ -1,4 +1,4 @@
-"""Wrong cells without rules: how many are found, how many are made up, and how sure the verdicts are.
+"""Wrong cells without rules: how many are found, how many made up, how sure the verdicts are.
 
 beers and hospital have truth for every cell; adult gets errors of eight kinds at 1 %; the made
 tables and the flights are tables that no weight was fitted on. Run it as

@@ -35,7 +35,7 @@ Key = tuple[str, str]  # signal, column; an empty one stands for all of them
 
 
 def loosen(checks: Sequence[Check]) -> list[Check]:
-    """Return the cell checks of `LOOSE` with thresholds that flag more: their findings are hints."""
+    """Return the checks of `LOOSE` with thresholds that flag more: their findings are hints."""
     return [
         replace(check.configured(**LOOSE[check.id]), id=check.id + HINT)
         for check in checks
@@ -58,8 +58,8 @@ def tell_signals(findings: pl.DataFrame, hints: pl.DataFrame) -> pl.DataFrame:
     """Return sample_id, column and the sorted signals of every cell that is flagged or hinted at.
 
     Args:
-        findings: tables.Findings of the cell checks. hints: those of `loosen`'s checks; a hint
-            that its own strict check repeats says nothing more.
+        findings: tables.Findings of the cell checks.
+        hints: those of `loosen`'s checks; one that its own strict check repeats says nothing more.
     """
     strict = findings.filter(pl.col("column").is_not_null())
     more = hints.with_columns(check=pl.col("check_id").str.strip_suffix(HINT)).join(

@@ -15,11 +15,11 @@ from checks.metrics.tabular_missing import OWN_MARKER
 
 WRONG_MIN = 0.5  # the confidence from which a cell is called wrong: more likely than not
 CELL_DIMENSIONS = ("missing", "incorrect", "low_quality")
-CELL_SCHEMA = {
-    "sample_id": pl.String, "uri": pl.String, "row": pl.Int64, "column": pl.String,
-    "detectors": pl.List(pl.String), "dimension": pl.String, "confidence": pl.Float64,
-    "suggestion": pl.String,
-}  # fmt: skip
+CELL_SCHEMA: Mapping[str, pl.DataType] = MappingProxyType({
+    "sample_id": pl.String(), "uri": pl.String(), "row": pl.Int64(), "column": pl.String(),
+    "detectors": pl.List(pl.String), "dimension": pl.String(), "confidence": pl.Float64(),
+    "suggestion": pl.String(),
+})  # fmt: skip
 # How often a signal alone is right. "+" says that the check proposes what the cell should hold.
 PRECISION: Mapping[str, float] = MappingProxyType({
     "dependency_violation": 0.64,

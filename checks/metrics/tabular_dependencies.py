@@ -63,7 +63,7 @@ def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Cand
 def _pair(
     codes: NDArray[np.int64], chance: NDArray[np.float64], place: dict[str, int], singles: Lifts
 ) -> Lifts:
-    """The lift of pairs of keys, of the 32 that say most alone, where single ones leave much open."""
+    """The lift of pairs of the 32 keys that say most alone, where single ones leave much open."""
     best = np.max([*singles.values(), np.zeros(len(place))], axis=0)
     ranked = sorted(singles, key=lambda names: (-float(singles[names].max()), names))[:_PAIRED]
     pairs: Lifts = {}

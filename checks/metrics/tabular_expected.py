@@ -55,8 +55,8 @@ def predict(
     Only keys of at least `support_min` rows count, `majority_min` of which (0..1) agree.
     """
     if dependency.mark is not None:
-        return _join(dependency.mark, dependency.part,
-                     *(canon(profile.column(name)) for name in dependency.determinants))  # fmt: skip
+        one, two = (canon(profile.column(name)) for name in dependency.determinants)
+        return _join(dependency.mark, dependency.part, one, two)
     told = [
         (key, value)
         for key, value, rows, agreeing in zip(
@@ -88,12 +88,11 @@ def _parts(profile: TableProfile) -> list[Dependency]:
     for whole in profile.dependencies:
         if whole.mark is not None:
             one, two = whole.determinants
-            first, last = ("first", one, two), ("last", two, one)
-            for part, dependent, other in first, last:
-                turned.append(
-                    replace(whole, determinants=(whole.dependent, other), dependent=dependent,
-                            part=part)
-                )  # fmt: skip
+            name = whole.dependent
+            turned += [
+                replace(whole, determinants=(name, two), dependent=one, part="first"),
+                replace(whole, determinants=(name, one), dependent=two, part="last"),
+            ]
     return turned
 
 

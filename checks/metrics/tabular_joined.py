@@ -1,4 +1,4 @@
-"""Columns that are two others joined by a mark (`al_hf-1` of `al` and `hf-1`): found, then counted."""
+"""Columns that join two others by a mark (`al_hf-1` of `al` and `hf-1`): found, then counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a table writes that there is no value: its own marker is a convention, others are disguises."""
+"""How a table writes that there is no value: its own word is a convention, others disguises."""
 
 from __future__ import annotations
 

@@ -28,13 +28,15 @@ def _example(wrong: float | None) -> SetExample:
     times = [(10.0 if at % 2 else 1700.0) * (1 + at % 17 / 100) for at in range(240)]
     if wrong is not None:
         times[7] = wrong
-    columns = {"name": ["event", "seconds"], "dtype": ["String", "Float64"],
-               "kind": ["category", "number"], "distinct_count": [2, 34]}  # fmt: skip
+    columns: dict[str, list[object]] = {
+        "name": ["event", "seconds"], "dtype": ["String", "Float64"],
+        "kind": ["category", "number"], "distinct_count": [2, 34],
+    }  # fmt: skip
     tables: dict[str, dict[str, list[object]]] = {
         "samples": {"sample_id": list(ids)},
         "rows": {"sample_id": list(ids), "event": ["100 m", "10 km"] * 120,
                  "seconds": list(times)},
-        "columns": {name: list(values) for name, values in columns.items()},
+        "columns": columns,
     }  # fmt: skip
     return SetExample(tables, frozenset() if wrong is None else frozenset({ids[7]}))
 

@@ -40,7 +40,8 @@ def run_station(
 ) -> Outcome:
     """Run the line up to the station `name`; what is unchanged is skipped.
 
-    labels: takes the place of [checks] labels. On a run folder, `report` writes the report of what is there.
+    labels: takes the place of [checks] labels. On a run folder, `report` writes the report of what
+    is there.
 
     Raises:
         GristmillError: the configuration or the source is wrong.

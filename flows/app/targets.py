@@ -46,7 +46,7 @@ def _mark(config: Config, labels: Path | None) -> Config:
     if labels is None:
         return config
     if not labels.is_file():
-        raise SourceError(str(labels), "no such file of marked rows",
-                          advice="A run of a table writes rows_to_mark.csv to fill in.")  # fmt: skip
+        advice = "A run of a table writes rows_to_mark.csv to fill in."
+        raise SourceError(str(labels), "no such file of marked rows", advice=advice)
     checks = config.checks.model_copy(update={"labels": str(labels.resolve())})
     return config.model_copy(update={"checks": checks})

@@ -82,7 +82,7 @@ def test_rows_are_asked_for(run: RunFolder) -> None:
 
 
 def test_marks_overrule_a_detector(run: RunFolder) -> None:
-    """Marked rows without a wrong cell silence the detector that flagged them, in other rows too."""
+    """Marked rows without a wrong cell silence the detector that flagged them in others too."""
     before = judge(run)
     page = pl.read_csv(run.file(TO_MARK), infer_schema=False)
     wrong = pl.when(pl.col("row").is_in(["5", "77"])).then(pl.lit("town"))

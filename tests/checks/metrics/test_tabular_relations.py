@@ -147,8 +147,9 @@ def test_exchanges_equal_the_plain_count(one: int, two: int, three: int, four: i
     """The pairs that share few values are those that comparing the two lists finds."""
     left = {"a": 50, "b": one, "c": three}
     right = {"c": two, "b": four, "d": 60}
-    frames = {n: pl.DataFrame({"key": [k for k, v in d.items() if v], "count": [v for v in d.values() if v]})
-              for n, d in (("l", left), ("r", right))}  # fmt: skip
+    told = {n: pl.DataFrame({"key": list(d), "count": list(d.values())})
+            for n, d in (("l", left), ("r", right))}  # fmt: skip
+    frames = {n: frame.filter(pl.col("count") > 0) for n, frame in told.items()}
     shared = {k: (left[k], right[k]) for k in ("b", "c") if left[k] and right[k]}
     both = sum(min(pair) for pair in shared.values())
     small = both * 10 <= min(sum(left.values()), sum(right.values()))

@@ -37,7 +37,7 @@ def outside(numbers: Numbers, ratio: float = 2.0) -> int:
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_known_tails_stay_inside(name: str) -> None:
-    """Of 40,000 draws of a skewed or heavy-tailed distribution at most four in 10,000 lie beyond."""
+    """Of 40,000 draws of a skewed or heavy-tailed distribution at most 16 lie beyond."""
     numbers = DRAWS[name](np.random.default_rng(3), 40_000)
     assert outside(numbers) <= 16
 

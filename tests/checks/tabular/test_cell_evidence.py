@@ -43,14 +43,14 @@ def test_outliers_do_not_hide_each_other() -> None:
     """Of 3 % of numbers with a digit too many, each is found."""
     rng = random.Random(2)  # noqa: S311 - seeded on purpose
     ages = [rng.randrange(18, 80) for _ in range(1000)]
-    wrong = {i for i in range(0, 1000, 33)}
+    wrong = set(range(0, 1000, 33))
     table = pl.DataFrame({"years": [10 * a if i in wrong else a for i, a in enumerate(ages)]})
     assert rows_of("numeric_outlier", table, "years") >= {i for i in wrong if ages[i] > 20}
     assert rows_of("numeric_outlier", table, "years") <= wrong
 
 
 def test_codes_are_no_quantities() -> None:
-    """In a column of five-digit codes one far from the others passes, one of six digits does not."""
+    """In a column of five-digit codes one far from the others passes, one of six does not."""
     codes = [35_000 + i % 90 for i in range(400)]
     table = pl.DataFrame({"zip": [*codes, 99_501, 350_100]})
     assert rows_of("numeric_outlier", table, "zip") == {401}
