@@ -34,6 +34,7 @@ from bench.cell_tables import CALIBRATION, MadeTable
 from bench.cell_tables_held_out import HELD_OUT
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
+from checks.metrics.cell_verdicts import PRECISION
 from data.table_defects import LABEL, make_table_defects
 
 F1_TARGETS = {"beers": (0.95, 0.97), "hospital": (0.85, 0.95)}  # without marks, with 20 rows
@@ -153,7 +154,11 @@ def judge_flights() -> tuple[Mapping[Place, float], set[Place]]:
 def measure() -> Figures:
     """Everything, real tables first."""
     pairs = [measure_pair(name) for name in F1_TARGETS]
-    return {**pairs[0], **pairs[1], **measure_adult(), **measure_made()}
+    drift = max(abs(p - PRECISION.get(signal, 0.0)) for signal, p in calibrate().items())
+    return {
+        **pairs[0], **pairs[1], **measure_adult(), **measure_made(),
+        "precision_table_off_by": Figure(drift, 0.0, "lower", len(PRECISION)),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
