@@ -88,7 +88,10 @@ def learn_marks(
         marks.select("sample_id").unique(), on="sample_id", how="semi"
     ).select("sample_id", "column", "signals", "confidence").iter_rows()}  # fmt: skip
     wrong = set(marks.select("sample_id", "column").iter_rows())
-    places = [(s, c) for s in sorted(set(marks["sample_id"])) for c in columns]
+    # a column without a signal or a wrong cell in these rows has nothing to teach
+    told_of = {column for _, column in (*known, *wrong)}
+    lively = [column for column in columns if column in told_of]
+    places = [(s, c) for s in sorted(set(marks["sample_id"])) for c in lively]
     told = [known.get(place, ((), None)) for place in places]
     return learn(
         [log_odds(QUIET if p is None else p) for _, p in told],
@@ -98,7 +101,7 @@ def learn_marks(
 
 
 def apply_weights(cells: pl.DataFrame, weights: Mapping[Key, float]) -> pl.DataFrame:
-    """Return `cells` with the confidence that the weights give, whole or alike patterns at once."""
+    """Return `cells` with the confidence that the weights give, reckoned once for each pattern."""
     patterns = cells.select("column", "signals", "confidence").unique()
     sure = [
         _logistic(np.array([

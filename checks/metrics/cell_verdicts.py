@@ -90,12 +90,14 @@ def judge_cells(findings: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     proposed = pl.col("suggestion").filter(pl.col("suggestion") != "").drop_nulls().unique()
     blank = (pl.col("suggestion") == "").any()
     value = pl.when(proposed.len() == 1).then(proposed.first())
-    weakest_first = cells.sort("check_id").with_columns(sure=sure, doubt=doubt)
-    verdicts = weakest_first.group_by("sample_id", "column").agg(
+    told = cells.sort("check_id").with_columns(sure=sure, doubt=doubt)
+    verdicts = told.group_by("sample_id", "column").agg(
         detectors=pl.col("check_id").unique().sort(),
         dimension=pl.when((pl.col("dimension") == "missing").any())
         .then(pl.lit("missing"))
-        .otherwise(pl.col("dimension").sort_by("sure", descending=True).first()),
+        .otherwise(
+            pl.col("dimension").sort_by("sure", descending=True, maintain_order=True).first()
+        ),
         confidence=(1 - (pl.col("doubt").sum() / _MICRO).exp()).round(4),
         suggestion=pl.when(blank & (proposed.len() == 0)).then(pl.lit("")).otherwise(value),
     )
