@@ -91,6 +91,27 @@ class Findings(Table):
         unique = ["sample_id", "check_id", "column"]  # noqa: RUF012
 
 
+class Cells(Table):
+    """One verdict on each cell of a table that some check flags. Key: sample_id, column.
+
+    confidence: that the cell does not hold what it should, 0..1. `suggestion` as in Findings.
+    """
+
+    sample_id: str
+    uri: str
+    row: pl.Int64 = pa.Field(ge=0)
+    column: str
+    detectors: pl.List(pl.String)  # type: ignore[valid-type]
+    dimension: str = pa.Field(isin=DIMENSIONS)
+    confidence: pl.Float64 = pa.Field(ge=0, le=1)
+    suggestion: str = pa.Field(nullable=True)
+
+    class Config:
+        """Key."""
+
+        unique = ["sample_id", "column"]  # noqa: RUF012
+
+
 class Decisions(Table):
     """What happens to each sample, and who said so. Key: sample_id."""
 

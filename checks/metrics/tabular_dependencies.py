@@ -7,110 +7,76 @@ hold and how many. Checks decide which rows contradict it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from checks.metrics.tabular_joined import Joined, find_joined
+from checks.metrics.tabular_pairs import Candidate, canon, cell, key_of, told
 from checks.metrics.tabular_profile import KEY_SEPARATOR, ColumnProfile, Dependency, Exchange
-from checks.metrics.tabular_words import is_placeholder
+
+Lifts = dict[tuple[str, ...], NDArray[np.float64]]
+__all__ = ["Candidate", "canon", "cell", "confirm", "find_exchanges", "key_of", "propose"]
 
 SUPPORT_MIN = 3  # rows of a key before its majority says anything
 MAJORITY_MIN = 0.8  # below, a key has no one value
-_KEY_CAP, _PAIR_CAP = 50_000, 200_000
+_KEY_CAP = 50_000
 _SINGLES, _PAIRS = 4, 2  # determinants kept for each dependent
 _VIOLATION_MAX, _AMBIGUOUS_MAX, _LIFT_MIN = 0.15, 0.05, 0.8
+_VARIED = ((SUPPORT_MIN, 5), (0.01, 0.05))  # rows and share: of another key's value, of any other
+_ODDS_MAX = 0.4  # of one other value, beyond which variation looks like chance
+_WIDE, _PAIRED = 256, 32  # columns that take part; keys that are tried in pairs
 _EXACT = 0.9  # the lift of a column alone from which no pair is tried
 _EVIDENCE_MIN = 10  # neighbouring rows with one key before the screen trusts it
 
 
-@dataclass(slots=True)
-class Candidate:
-    """Determinants that may fix a dependent, with how often each pair of values occurs."""
-
-    determinants: tuple[str, ...]
-    dependent: str
-    parts: list[pl.DataFrame] = field(default_factory=list)
-    overflown: bool = False
-
-    def add(self, cells: pl.DataFrame) -> None:
-        """Count one more batch of key cells."""
-        if self.overflown:
-            return
-        columns = [*self.determinants, self.dependent]
-        counts = cells.select(columns).drop_nulls().group_by(columns).agg(pl.len().alias("#"))
-        self.parts.append(counts)
-        if sum(part.height for part in self.parts) > _PAIR_CAP:
-            self.parts = [self.merged()]
-            self.overflown = self.parts[0].height > _PAIR_CAP // 2
-
-    def merged(self) -> pl.DataFrame:
-        """Return the counts of all batches."""
-        columns = [*self.determinants, self.dependent]
-        return pl.concat(self.parts).group_by(columns).agg(pl.col("#").sum())
-
-
-def cell(column: ColumnProfile) -> pl.Expr:
-    """A cell as dependencies compare it: a number or a text; null if neither or a placeholder."""
-    if column.kind == "number":
-        return column.number.alias(column.name)
-    kept = pl.when(~is_placeholder(column.text) & (column.text != "")).then(column.text)
-    return kept.alias(column.name)
-
-
-def canon(column: ColumnProfile) -> pl.Expr:
-    """`cell` as String: 12 and 12.0 are one value."""
-    return _told(cell(column), column)
-
-
-def _told(value: pl.Expr, column: ColumnProfile) -> pl.Expr:
-    return value.cast(pl.String).str.strip_suffix(".0") if column.kind == "number" else value
-
-
-def key_of(columns: Sequence[ColumnProfile]) -> pl.Expr:
-    """The determinants' values as one String; null if one is missing."""
-    return pl.concat_str([canon(c) for c in columns], separator=KEY_SEPARATOR)
-
-
 def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Candidate]:
-    """Return the determinants, one or two for each, that seem to fix a column.
+    """Return the determinants, one or two for each, that seem to fix a column, or to make it up.
 
     Args:
         sample: rows of the table in an order that does not depend on the table's.
-        columns: the profiles of the columns that may take part.
+        columns: the profiles of the columns that may take part; the first 256 do.
 
     Two rows of one key are drawn, and the share of draws that agree is compared with the share
     among any two rows (the lift). Errors in a share e of the cells leave about 1 - 2e.
     """
-    usable = [c for c in columns if c.kind not in ("constant", "identifier", "text")]
-    fixed = [c for c in columns if c.kind not in ("constant", "identifier")]
+    fixed = [c for c in columns if c.kind not in ("constant", "identifier")][:_WIDE]
+    usable = [c for c in fixed if c.kind != "text"]
     if sample.is_empty() or not usable:
         return []
     coded = sample.select([cell(c) for c in fixed])
     codes = np.stack([_codes(coded.get_column(c.name)) for c in fixed], axis=1)
     chance = np.array([_collision(codes[:, i]) for i in range(len(fixed))])
     place = {c.name: i for i, c in enumerate(fixed)}
-    keys = [c for c in usable if _is_key(c)]
-    singles: dict[tuple[str, ...], NDArray[np.float64]] = {
-        (c.name,): _lift(codes, codes[:, place[c.name]], chance) for c in keys
-    }  # fmt: skip
+    keys = [c.name for c in usable if _is_key(c)]
+    singles: Lifts = {(name,): _lift(codes, codes[:, place[name]], chance) for name in keys}
     for names, lift in singles.items():
         lift[place[names[0]]] = 0.0
-    best = np.max([*singles.values(), np.zeros(len(fixed))], axis=0)
-    pairs: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for left, right in combinations(keys, 2):
-        i, j = place[left.name], place[right.name]
+    pairs = _pair(codes, chance, place, singles)
+    chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
+    joined = find_joined(coded, {c.name: told(pl.col(c.name), c) for c in fixed})
+    return [*(Candidate(determinants, dependent) for determinants, dependent in chosen), *joined]
+
+
+def _pair(
+    codes: NDArray[np.int64], chance: NDArray[np.float64], place: dict[str, int], singles: Lifts
+) -> Lifts:
+    """The lift of pairs of the 32 keys that say most alone, where single ones leave much open."""
+    best = np.max([*singles.values(), np.zeros(len(place))], axis=0)
+    ranked = sorted(singles, key=lambda names: (-float(singles[names].max()), names))[:_PAIRED]
+    pairs: Lifts = {}
+    for (left,), (right,) in combinations([names for names in singles if names in ranked], 2):
+        i, j = place[left], place[right]
         both = np.where((codes[:, i] < 0) | (codes[:, j] < 0), -1,
                         codes[:, i] * (codes[:, j].max() + 1) + codes[:, j])  # fmt: skip
         lift = _lift(codes, both, chance)
         lift[[i, j]] = 0.0
         # a pair must explain most of what single columns leave open
         idle = (best >= _EXACT) | (1 - lift > 0.3 * (1 - best))
-        pairs[left.name, right.name] = np.where(idle, 0.0, lift)
-    chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
-    return [Candidate(determinants, dependent) for determinants, dependent in chosen]
+        pairs[left, right] = np.where(idle, 0.0, lift)
+    return pairs
 
 
 def _is_key(column: ColumnProfile) -> bool:
@@ -159,10 +125,13 @@ def _choose(
 def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependency | None:
     """Return the dependency that the counts of all rows show, or None if they show none.
 
-    Gates: at most 15 % of the rows contradict, at most 5 % of the keys are undecided, at least
+    Gates: at most 15 % of the rows contradict, at most 5 % of the keys or of the rows have a key
+    that is undecided, at least
     half of the rows have a key of `SUPPORT_MIN` rows, and it explains 80 % of what the column's
     most frequent value leaves open.
     """
+    if isinstance(candidate, Joined):
+        return candidate.confirm()
     if candidate.overflown or not candidate.parts:
         return None
     names, dependent = list(candidate.determinants), candidate.dependent
@@ -185,47 +154,77 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
     commonest = int(counts.group_by(dependent).agg(pl.col("#").sum())["#"].max())  # type: ignore[arg-type]
     open_rows = (1 - commonest / total) * rows
     ambiguous = keys.height - settled.height
-    sound = violations <= _VIOLATION_MAX * rows and ambiguous <= _AMBIGUOUS_MAX * keys.height
+    unsettled = rows - int(settled["rows#"].sum())
+    clouded = ambiguous > _AMBIGUOUS_MAX * keys.height and unsettled > _AMBIGUOUS_MAX * rows
+    sound = violations <= _VIOLATION_MAX * rows and not clouded
     if not sound or open_rows <= 0 or violations > (1 - _LIFT_MIN) * open_rows:
         return None
-    if violations and _recurring(counts, keys, names, dependent) * 2 > violations:
-        return None
-    parts = [_told(pl.col(n), known[n]) for n in names]
-    told = settled.select(
+    if violations:
+        varied = _varied(counts, keys, names, dependent)
+        if int(varied["#"].sum()) * 2 > violations:
+            return None
+        settled = settled.join(varied, on=names, how="anti", maintain_order="left")
+    parts = [told(pl.col(n), known[n]) for n in names]
+    listed = settled.select(
         pl.concat_str(parts, separator=KEY_SEPARATOR).alias("key"),
-        _told(pl.col(dependent), known[dependent]).alias("value"), "rows#", "top#",
+        told(pl.col(dependent), known[dependent]).alias("value"), "rows#", "top#",
     ).sort("key")  # fmt: skip
     return Dependency(
         candidate.determinants, dependent, rows, violations, ambiguous,
-        *(tuple(told[c].to_list()) for c in ("key", "value", "rows#", "top#")),
+        keys=tuple(listed["key"].to_list()), values=tuple(listed["value"].to_list()),
+        counts=tuple(listed["rows#"].to_list()), agreeing=tuple(listed["top#"].to_list()),
     )  # fmt: skip
 
 
-def _recurring(counts: pl.DataFrame, keys: pl.DataFrame, names: list[str], dependent: str) -> int:
-    """Rows that hold another key's value, at least 3 times for their key: variation, not error."""
-    least = pl.max_horizontal(pl.lit(SUPPORT_MIN), 0.01 * pl.col("rows#"))
+def _varied(
+    counts: pl.DataFrame, keys: pl.DataFrame, names: list[str], dependent: str
+) -> pl.DataFrame:
+    """The keys some of whose rows hold a second value too often: variation, not error.
+
+    Too often: at least 3 rows and 1 % of the key's, of a value that is another key's; 5 rows and
+    5 % of any other; and more than errors that fall on values by chance give. Among few other
+    values chance cannot be told from variation. Columns: `names`, dependent, #.
+    """
+    share = counts.group_by(dependent).agg(share=pl.col("#").sum() / counts["#"].sum())
     homes = keys.get_column(dependent).unique()
-    keyed = counts.join(keys.select(*names, "rows#", home=dependent), on=names, how="inner")
-    strange = keyed.filter(pl.col(dependent) != pl.col("home"), pl.col("#") >= least)
-    return int(strange.filter(pl.col(dependent).is_in(homes.implode()))["#"].sum())
+    keyed = counts.join(keys.select(*names, "rows#", "top#", home=dependent), on=names, how="inner")
+    keyed = keyed.join(share, on=dependent).join(
+        share.rename({dependent: "home", "share": "home_share"}), on="home"
+    )
+    at_home = pl.col(dependent).is_in(homes.implode())
+    rows, part = (pl.when(at_home).then(pl.lit(v[0])).otherwise(pl.lit(v[1])) for v in _VARIED)
+    least = pl.max_horizontal(rows, part * pl.col("rows#"))
+    odds = pl.col("share") / (1 - pl.col("home_share"))
+    by_chance = 2 * odds * (pl.col("rows#") - pl.col("top#")) + SUPPORT_MIN
+    strange = keyed.filter(
+        pl.col(dependent) != pl.col("home"), pl.col("#") >= least,
+        (odds > _ODDS_MAX) | (pl.col("#") > by_chance),
+    )  # fmt: skip
+    return strange.select(*names, dependent, "#")
 
 
 def find_exchanges(values: dict[str, pl.DataFrame]) -> tuple[Exchange, ...]:
     """Return the pairs of columns that share a few values, each at home in one of the two.
 
     Args:
-        values: key (String), count, for each column of words.
+        values: key (String), count, for each column of words; the first 256 are compared.
     """
+    names = sorted(list(values)[:_WIDE])
+    if len(names) < 2:  # noqa: PLR2004
+        return ()
+    rest = pl.concat([values[n].select("key", "count", name=pl.lit(n)) for n in names])
+    totals = {n: int(values[n]["count"].sum()) for n in names}
     found = []
-    for (first, left), (second, right) in combinations(sorted(values.items()), 2):
-        shared = left.join(right, on="key", suffix="_right").sort("key")
-        small = all(
-            shared.select(pl.min_horizontal("count", "count_right").sum()).item() * 10
-            <= side.get_column("count").sum()
-            for side in (left, right)
-        )
-        here = shared.filter(pl.col("count") > pl.col("count_right")).height
-        there = shared.filter(pl.col("count") < pl.col("count_right")).height
-        if small and here and there:
-            found.append(Exchange(first, second, tuple(shared.iter_rows())))
+    for first in names:
+        rest = rest.filter(pl.col("name") != first)
+        shared = values[first].select("key", "count").join(rest, on="key", suffix="_right")
+        told = shared.group_by("name").agg(
+            both=pl.min_horizontal("count", "count_right").sum(),
+            here=(pl.col("count") > pl.col("count_right")).any(),
+            there=(pl.col("count") < pl.col("count_right")).any(),
+        ).sort("name")  # fmt: skip
+        for second, both in told.filter("here", "there").select("name", "both").iter_rows():
+            if both * 10 <= min(totals[first], totals[second]):
+                words = shared.filter(pl.col("name") == second).sort("key").drop("name")
+                found.append(Exchange(first, second, tuple(words.iter_rows())))
     return tuple(found)

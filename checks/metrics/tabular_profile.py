@@ -142,6 +142,9 @@ class Dependency:
 
     keys: the determinants' values joined by U+001F; values: what most rows of the key hold;
     counts and agreeing: rows of the key, and those of them that hold the value.
+    mark: where the dependent is its two determinants joined by this text, without any key listed;
+    None elsewhere. part: "first" or "last" where it is the part of such a join instead, of which
+    the whole and the other part are the determinants.
     """
 
     determinants: tuple[str, ...]
@@ -153,6 +156,8 @@ class Dependency:
     values: tuple[str, ...]
     counts: tuple[int, ...]
     agreeing: tuple[int, ...]
+    mark: str | None = None
+    part: Literal["whole", "first", "last"] = "whole"
 
 
 @dataclass(frozen=True, slots=True)

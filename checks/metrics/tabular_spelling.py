@@ -43,7 +43,7 @@ def close_pairs(values: pl.DataFrame) -> tuple[ClosePair, ...]:
     for start in range(0, rare.height, _BLOCK):
         block = rare.slice(start, _BLOCK)
         words = block["key"].to_list()
-        reach = np.array([_reach(w) for w in words])
+        reach = np.array([_reach(len(w) + 2) for w in words])
         apart = np.abs(_bags(words)[:, None, :] - bags[None, :, :]).sum(axis=2)
         near = apart <= 2 * np.maximum(reach, 0)[:, None]
         for i, (word, size) in enumerate(zip(words, block["count"].to_list(), strict=True)):
@@ -68,13 +68,12 @@ def _follow(found: list[ClosePair]) -> tuple[ClosePair, ...]:
     return tuple(sorted(led, key=lambda p: (p.rare, p.frequent)))
 
 
-def _reach(word: str) -> int:
-    """How many edits a word of this length may be away from what was meant."""
-    bounds = ((4, 0), (8, 1), (30, 2))
-    for length, reach in bounds:
-        if len(word) < length:
+def _reach(length: int) -> int:
+    """How many edits may lie between a word that was meant, of this length, and what stands."""
+    for bound, reach in ((4, 0), (8, 1), (30, 2)):
+        if length < bound:
             return reach
-    return min(len(word) // 10, 12)
+    return min(length // 10, 12)
 
 
 def _bags(words: list[str]) -> NDArray[np.int16]:
@@ -87,13 +86,14 @@ def _bags(words: list[str]) -> NDArray[np.int16]:
 
 
 def _nearest(word: str, size: int, others: list[tuple[str, int]]) -> ClosePair | None:
-    reach, codes = _reach(word), _CODE.findall(word.casefold())
+    codes = _CODE.findall(word.casefold())
     scored = []
     for other, count in others:
         if other == word or count < _RATIO_MIN * size or _CODE.findall(other.casefold()) != codes:
             continue
+        reach = _reach(len(other))
         away = edit_distance(word.casefold(), other.casefold(), reach)
-        if away <= min(reach, _reach(other)):
+        if away <= reach:
             scored.append((away, -count, other))
     if not scored:
         return None

@@ -19,6 +19,8 @@ DOUBTFUL_PLACEHOLDERS = (
 )  # fmt: skip
 BOOLEAN_WORDS = ("true", "false", "yes", "no", "t", "f", "y", "n")
 SHAPE_LENGTH = 64  # characters of a text that its shape tells of
+# Of these, the ones that name a gap in a column of words too, if few of its rows hold them.
+GAP_WORDS = ("unknown", "missing", "undefined", "tbd", "tba", "nil")
 SENTINELS = (
     -1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0,
 )  # fmt: skip
@@ -63,6 +65,15 @@ def is_placeholder(text: pl.Expr, *, strict: bool = False) -> pl.Expr:
     """
     words = (*PLACEHOLDERS, *DOUBTFUL_PLACEHOLDERS) if strict else PLACEHOLDERS
     return text.str.to_lowercase().is_in(words).fill_null(value=False)
+
+
+def is_gap_word(text: pl.Expr) -> pl.Expr:
+    """Say which stripped texts are words for a gap that some columns of words hold in earnest.
+
+    >>> pl.select(is_gap_word(pl.lit("Unknown"))).item()
+    True
+    """
+    return text.str.to_lowercase().is_in(GAP_WORDS).fill_null(value=False)
 
 
 def shape_of(text: pl.Expr) -> pl.Expr:

@@ -97,12 +97,13 @@ def _station(name: str, default: FailOn, summary: str) -> None:
     """Register the command that runs the line up to the station `name`."""
 
     def command(
-        target: str, *, data: Data = NO_DATA, output: Output = NO_OUTPUT, fail_on: FailOn = default
-    ) -> int:
+        target: str, *, data: Data = NO_DATA, output: Output = NO_OUTPUT,
+        fail_on: FailOn = default, labels: Path | None = None,
+    ) -> int:  # fmt: skip
         from flows.app.launch import run_station  # noqa: PLC0415
 
         def start() -> object:
-            return run_station(name, target, output.out, **vars(data))
+            return run_station(name, target, output.out, labels, **vars(data))
 
         return _finish(start, name, output, fail_on)
 
@@ -113,6 +114,7 @@ def _station(name: str, default: FailOn, summary: str) -> None:
         data: how the data is read, where TARGET is the data.
         output: run folder, JSON, tracebacks.
         fail_on: lowest severity of a finding that makes the exit code 1.
+        labels: CSV of rows whose wrong cells a person marked, as rows_to_mark.csv of a run asks.
     """
     app.command(command, name=name)
 

@@ -35,15 +35,18 @@ def run_plain(config: Path, out: Path | None) -> Outcome:
     return run_line(settings, run, until="report", train=True)
 
 
-def run_station(name: str, target: str, out: Path | None, **section: object) -> Outcome:
+def run_station(
+    name: str, target: str, out: Path | None, labels: Path | None = None, **section: object
+) -> Outcome:
     """Run the line up to the station `name`; what is unchanged is skipped.
 
-    On a run folder, `report` writes the report of what is there.
+    labels: takes the place of [checks] labels. On a run folder, `report` writes the report of what
+    is there.
 
     Raises:
         GristmillError: the configuration or the source is wrong.
     """
-    settings, run = open_target(target, out, **section)
+    settings, run = open_target(target, out, labels, **section)
     if name == "report" and run.has("samples.parquet"):
         with alone(run.path):
             return Outcome(run.path, (_tell(name, settings, run),), gate_message(run))

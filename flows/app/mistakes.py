@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from checks.core.errors import GristmillError
 
-OWN_KEYS = ("modules", "disabled", "settings")
+OWN_KEYS = ("modules", "disabled", "labels", "settings")
 
 
 def explain(broken: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -70,7 +70,7 @@ def check_mistakes(section: object, base: Path) -> list[str]:
     settings = {key: value for key, value in section.items() if key not in OWN_KEYS} | dict(nested)
     for name, changes in settings.items():
         if name not in known:
-            names = [*known, "modules", "disabled"]
+            names = [*known, "modules", "disabled", "labels"]
             lines.append(f"checks.{name}: no check is named {name!r}.{_hint(name, names)}")
         elif isinstance(changes, Mapping):
             lines += _setting_mistakes(known[name], changes)

@@ -69,6 +69,9 @@ class ChecksSection(Section):
 
     modules: tuple[str, ...] = Field((), description="Files or modules with checks of your own.")
     disabled: tuple[str, ...] = Field((), description="Ids of checks that do not run.")
+    labels: str | None = Field(
+        None, description="CSV of some 20 rows whose wrong cells a person marked: row, wrong."
+    )
     settings: dict[str, dict[str, Any]] = Field({}, description="Changes by check id.")
 
     @model_validator(mode="before")
@@ -77,7 +80,7 @@ class ChecksSection(Section):
         """Move the sub-tables [checks.<id>] under `settings`."""
         if not isinstance(raw, dict):
             return raw
-        known = {"modules", "disabled", "settings"}
+        known = {"modules", "disabled", "labels", "settings"}
         own = {key: value for key, value in raw.items() if key in known}
         rest = {key: value for key, value in raw.items() if key not in known}
         return {**own, "settings": {**own.get("settings", {}), **rest}} if rest else own

@@ -23,6 +23,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
     "check": (
         "findings.parquet",
+        "cells.parquet",
         "scores.parquet",
         "features.parquet",
         "gate.json",
@@ -67,7 +68,8 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
 def check(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
     """Judge the samples: findings.parquet, scores.parquet, drift.json, the gate's gate.json.
 
-    The raw shards are written on the way, for the features that label and outlier checks read.
+    Of a table also cells.parquet, a verdict on each flagged cell, and rows_to_mark.csv. The raw
+    shards are written on the way, for the features that label and outlier checks read.
 
     Raises:
         StoreError: the samples have not been profiled.
@@ -81,6 +83,7 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     rules = [
         config.training.image_size,
         _file(config, config.drift.baseline),
+        _file(config, config.checks.labels),
         *check_digests(config, source.modality),
     ]
     inputs = _digest(settings, rules, *_made(run, "profile"))
@@ -88,6 +91,7 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         return _skipped("check")
     from flows.app.learning import compute_feature_table  # noqa: PLC0415 - torch is slow to import
     from flows.app.packing import write_raw  # noqa: PLC0415
+    from flows.app.wrong_cells import write_cells  # noqa: PLC0415
 
     run.discard(_from("check"))
     samples = run.read_table("samples")
@@ -97,6 +101,8 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         run.write_table("features", features)
     findings, scores, facts = judge(config, run, source, features)
     run.write_table("findings", findings)
+    if source.modality == "table":
+        write_cells(config, run, source, findings)
     run.write_table("scores", scores)
     run.write_json("checks.json", {"raw_manifest": raw.digest, "facts": facts})
     drift = measure_drift(config, run, source)

@@ -20,7 +20,17 @@ import polars as pl
 import xxhash
 
 from checks.core.errors import TableError
-from checks.core.tables import Curves, Decisions, Findings, Keyed, Repairs, Samples, Table, guard
+from checks.core.tables import (
+    Cells,
+    Curves,
+    Decisions,
+    Findings,
+    Keyed,
+    Repairs,
+    Samples,
+    Table,
+    guard,
+)
 from flows.app.config import Config, read_config
 from flows.app.lock import alone
 from flows.app.refusals import StoreError, disk_error
@@ -31,12 +41,14 @@ MODELS: Mapping[str, type[Table]] = {
     "scores": Keyed,
     "features": Keyed,
     "findings": Findings,
+    "cells": Cells,
     "decisions": Decisions,
     "repairs": Repairs,
     "curves": Curves,
 }
 KEYS = {
     "findings": ["sample_id", "check_id", "column"],
+    "cells": ["sample_id", "column"],
     "repairs": ["sample_id", "column"],
     "curves": ["tier", "arm", "seed", "step"],
 }

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from checks.core.errors import SourceError
 from flows.app.config import Config, load_config, source_config
 from flows.app.intake import open_data
 from flows.app.store import RunFolder, open_run, run_folder
 
 
 def open_target(
-    target: Path | str, out: Path | str | None = None, **section: object
-) -> tuple[Config, RunFolder]:
+    target: Path | str, out: Path | str | None = None, labels: Path | None = None,
+    **section: object,
+) -> tuple[Config, RunFolder]:  # fmt: skip
     """Return the configuration and the run folder that `target` stands for.
 
     Args:
         target: a .toml file, a folder that holds config.json, or data.
         out: the run folder; by default the one that the configuration's digest names.
+        labels: marked rows, from here, in place of those that the configuration names.
         section: settings of [source], used only where `target` is data.
 
     Raises:
@@ -26,13 +29,24 @@ def open_target(
     """
     path, out = Path(target), Path(out) if out else None
     if path.suffix == ".toml":
-        config = load_config(path)
+        config = _mark(load_config(path), labels)
     elif (path / "config.json").is_file():
-        config = RunFolder(path).read_config()
+        config = _mark(RunFolder(path).read_config(), labels)
         return config, open_run(config, out or path)
     else:
-        config = source_config(str(target), **section)
+        config = _mark(source_config(str(target), **section), labels)
     folder = run_folder(config, out)
     if not folder.exists():
         open_data(config)  # a source that cannot be read leaves no folder behind
     return config, open_run(config, folder)
+
+
+def _mark(config: Config, labels: Path | None) -> Config:
+    """Return `config` with the file of marked rows in place of its own."""
+    if labels is None:
+        return config
+    if not labels.is_file():
+        advice = "A run of a table writes rows_to_mark.csv to fill in."
+        raise SourceError(str(labels), "no such file of marked rows", advice=advice)
+    checks = config.checks.model_copy(update={"labels": str(labels.resolve())})
+    return config.model_copy(update={"checks": checks})
