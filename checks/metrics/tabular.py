@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
 
+from checks.metrics.pair_counts import count_pairs, give_counts
 from checks.metrics.tabular_columns import describe_column, read_columns
-from checks.metrics.tabular_dependencies import Candidate, cell, confirm, find_exchanges, propose
+from checks.metrics.tabular_dependencies import Candidate, confirm, find_exchanges, propose
 from checks.metrics.tabular_profile import (
     ColumnProfile,
     TableProfile,
@@ -27,7 +28,7 @@ KEYS = ("uri", "row")  # the first two columns of a source's scan are no data
 BATCH_ROWS = 131_072
 _WORD_CAP = 5000  # distinct words of a column before it is no vocabulary
 
-Batches = Callable[[], Iterable[pl.DataFrame]]
+Counter = Callable[[list[Candidate], list[ColumnProfile]], None]
 
 
 def data_columns(scan: pl.LazyFrame) -> dict[str, str]:
@@ -62,7 +63,10 @@ def profile_table(
     def read() -> Iterator[pl.DataFrame]:
         return scan.collect_batches(chunk_size=batch_rows, maintain_order=True, engine="streaming")
 
-    return finish_profile(tally_rows(scan.collect_schema(), read()), label, read)
+    def count(candidates: list[Candidate], columns: list[ColumnProfile]) -> None:
+        give_counts(candidates, count_pairs(candidates, columns, read()))
+
+    return finish_profile(tally_rows(scan.collect_schema(), read()), label, count)
 
 
 def tally_rows(schema: pl.Schema, batches: Iterable[pl.DataFrame]) -> TableState:
@@ -74,8 +78,14 @@ def tally_rows(schema: pl.Schema, batches: Iterable[pl.DataFrame]) -> TableState
     return tally.finish()
 
 
-def finish_profile(state: TableState, label: str | None, read: Batches) -> TableProfile:
-    """Return the profile of the rows that `state` counts; `read` gives their batches once more."""
+def finish_profile(state: TableState, label: str | None, count: Counter) -> TableProfile:
+    """Return the profile of the rows that `state` counts; `count` reads them once more.
+
+    Args:
+        state: of all rows.
+        label: the column that is to be predicted.
+        count: adds to each candidate for a dependency what all rows say of it.
+    """
     told = read_columns(state)
     if not state.row_count:
         empty = tuple(ColumnProfile(c.name, c.dtype, "constant", 0) for c in told)
@@ -86,8 +96,7 @@ def finish_profile(state: TableState, label: str | None, read: Batches) -> Table
     drawn = state.sample.drop(KEY).sample(fraction=1.0, shuffle=True, seed=0)
     candidates = propose(drawn, features)
     if candidates:
-        for batch in read():
-            _count(candidates, batch, features)
+        count(candidates, features)
     vocabularies = {c.name for c in features if _is_vocabulary(c)}
     words = {
         c.name: c.heavy["value"].select(key="text", count="count")
@@ -98,13 +107,6 @@ def finish_profile(state: TableState, label: str | None, read: Batches) -> Table
         state.row_count, columns, label, tuple(d for d in found if d is not None),
         find_exchanges(words), scan_count=1 + bool(candidates),
     )  # fmt: skip
-
-
-def _count(candidates: list[Candidate], batch: pl.DataFrame, columns: list[ColumnProfile]) -> None:
-    used = {n for c in candidates for n in (*c.determinants, c.dependent)}
-    cells = batch.select([cell(c) for c in columns if c.name in used])
-    for candidate in candidates:
-        candidate.add(cells)
 
 
 def _is_vocabulary(column: ColumnProfile) -> bool:

@@ -32,6 +32,21 @@ class Joined(Candidate):
         told = cells.select(rows=fits.count(), fit=fits.sum()).row(0)
         self.row_count, self.fit_count = self.row_count + told[0], self.fit_count + told[1]
 
+    @property
+    def mark_of_counts(self) -> str:
+        """What tells this candidate's counts from another's."""
+        return repr((self.determinants, self.dependent, self.mark))
+
+    def counts(self) -> pl.DataFrame | None:
+        """Return the rows that were looked at and those that fit."""
+        return pl.DataFrame({"rows": [self.row_count], "fit": [self.fit_count]})
+
+    def absorb(self, counts: pl.DataFrame | None) -> None:
+        """Add what `counts` of the same candidate returned for other rows."""
+        if counts is not None:
+            rows, fit = counts.row(0)
+            self.row_count, self.fit_count = self.row_count + rows, self.fit_count + fit
+
     def confirm(self) -> Dependency | None:
         """Return the dependency if at most 15 % of all rows with the three cells contradict it."""
         against = self.row_count - self.fit_count

@@ -28,6 +28,9 @@ class Candidate:
             return
         columns = [*self.determinants, self.dependent]
         counts = cells.select(columns).drop_nulls().group_by(columns).agg(pl.len().alias("#"))
+        self._hold(counts)
+
+    def _hold(self, counts: pl.DataFrame) -> None:
         self.parts.append(counts)
         if sum(part.height for part in self.parts) > PAIR_CAP:
             self.parts = [self.merged()]
@@ -37,6 +40,27 @@ class Candidate:
         """Return the counts of all batches."""
         columns = [*self.determinants, self.dependent]
         return pl.concat(self.parts).group_by(columns).agg(pl.col("#").sum())
+
+    @property
+    def mark_of_counts(self) -> str:
+        """What tells this candidate's counts from another's."""
+        return repr((self.determinants, self.dependent))
+
+    def counts(self) -> pl.DataFrame | None:
+        """Return what was counted so far, to be kept; None if it is too much."""
+        if self.overflown:
+            return None
+        if not self.parts:
+            return pl.DataFrame()
+        merged = self.merged().sort(*self.determinants, self.dependent)
+        return merged if merged.height <= PAIR_CAP // 2 else None
+
+    def absorb(self, counts: pl.DataFrame | None) -> None:
+        """Add what `counts` of the same candidate returned for other rows."""
+        if counts is None:
+            self.parts, self.overflown = [], True
+        elif counts.width and not self.overflown:
+            self._hold(counts)
 
 
 def cell(column: ColumnProfile) -> pl.Expr:

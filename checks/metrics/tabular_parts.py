@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from checks.metrics.folded import Fold
+from checks.metrics.pair_counts import (
+    PairCounts,
+    count_pairs,
+    give_counts,
+    join_pairs,
+    mark_candidates,
+    read_pairs,
+)
 from checks.metrics.tabular import finish_profile, tally_rows
-from checks.metrics.tabular_profile import TableProfile
+from checks.metrics.tabular_pairs import Candidate
+from checks.metrics.tabular_profile import ColumnProfile, TableProfile
 from checks.metrics.tabular_state import STATE_VERSION, TableState, merge_states, read_state
 
 
@@ -46,11 +55,16 @@ def profile_parts(
         f"state{STATE_VERSION}", measure, lambda a, b: merge_states([a, b]), TableState.write,
         read_state,
     )  # fmt: skip
-    state = fold.run([part.mark for part in parts], folder)
+    marks = [part.mark for part in parts]
+    state = fold.run(marks, folder)
     told(len(parts), len(parts))
 
-    def read() -> Iterator[pl.DataFrame]:
-        for part in parts:
-            yield from part.read()
+    def count(candidates: list[Candidate], columns: list[ColumnProfile]) -> None:
+        pairs = Fold(
+            f"pairs{mark_candidates(candidates, columns)}",
+            lambda place: count_pairs(candidates, columns, parts[place].read()),
+            lambda a, b: join_pairs(candidates, a, b), PairCounts.write, read_pairs,
+        )  # fmt: skip
+        give_counts(candidates, pairs.run(marks, folder))
 
-    return finish_profile(state, label, read)
+    return finish_profile(state, label, count)
