@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from checks.core.check import CellExample, Check, Example, Judged, SetExample, load_checks
 from checks.core.errors import CheckError, UnknownNameError
 from checks.core.run import run_row_checks, run_set_checks
-from checks.core.tables import ACTIONS, DIMENSIONS, SEVERITIES, Findings, guard
+from checks.core.tables import Findings, guard
+from checks.core.words import ACTIONS, DIMENSIONS, SEVERITIES
 
 CHECKS = {i: c for i, c in load_checks().items() if c.function.__module__.startswith("checks.")}
 ROW = [check for check in CHECKS.values() if check.kind == "row"]

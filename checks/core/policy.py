@@ -17,7 +17,8 @@ from checks.core.policy_candidates import gather_candidates
 from checks.core.policy_caps import apply_caps
 from checks.core.policy_inputs import join_asks, read_people, weigh_samples
 from checks.core.policy_repairs import propose_repairs
-from checks.core.tables import ACTIONS, OUTCOMES, Decisions, Repairs, guard
+from checks.core.tables import Decisions, Repairs, guard
+from checks.core.words import ACTIONS, OUTCOMES
 
 FRACTIONS = (
     "max_drop_frac", "max_class_drop_frac", "max_class_share_loss", "down_weight",

@@ -6,7 +6,7 @@ import polars as pl
 
 from checks.core.policy_pairs import pick_spare
 from checks.core.policy_repairs import agree_on_labels
-from checks.core.tables import SEVERITIES
+from checks.core.words import SEVERITIES
 
 EXACT, SUSPICION = "exact_duplicate", "label_suspicion"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from checks.core.errors import TableError, UnknownNameError
-from checks.core.tables import ACTIONS
+from checks.core.words import ACTIONS
 
 UNREADABLE, MISSING_LABEL = "unreadable", "missing_label"
 PEOPLE = {

@@ -8,6 +8,8 @@ be missing; otherwise null.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import pandera.polars as pa
@@ -15,12 +17,7 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from checks.core.errors import TableError
-
-SPLITS = ("train", "val", "test")
-DIMENSIONS = ("missing", "incorrect", "low_quality", "duplicate", "leak", "drift")
-SEVERITIES = ("info", "warning", "error")
-ACTIONS = ("keep", "down_weight", "review", "drop", "relabel", "repair")
-OUTCOMES = ("kept", "dropped", "repaired", "quarantined")
+from checks.core.words import ACTIONS, DIMENSIONS, OUTCOMES, SEVERITIES, SPLITS
 
 
 class Table(pa.DataFrameModel):
@@ -194,3 +191,11 @@ def _explain(broken: SchemaErrors) -> str:
     first = cases.select("column", "check", "failure_case").head(3).rows()
     told = "; ".join(f"{column} breaks {check} with {case!r}" for column, check, case in first)
     return f"{cases.height} rules broken: {told}"
+
+
+# The model of each table of a run folder, by the name of its file.
+MODELS: Mapping[str, type[Table]] = MappingProxyType({
+    "samples": Samples, "metrics": Keyed, "scores": Keyed, "features": Keyed,
+    "findings": Findings, "cells": Cells, "decisions": Decisions, "repairs": Repairs,
+    "curves": Curves,
+})  # fmt: skip

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 Floats = npt.NDArray[np.float64]
 FLOORS = np.concatenate([np.arange(40) / 400, np.arange(41) / 100 + 0.1])
@@ -50,6 +49,8 @@ def noise_floor(confidence: Floats, disagrees: npt.NDArray[np.bool_]) -> tuple[f
     >>> noise_floor(np.linspace(0, 9, 1000), np.linspace(0, 9, 1000) < 1)[0]
     0.0
     """
+    from scipy.optimize import minimize  # noqa: PLC0415 - a third of a second
+
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, min(BINS, len(order))) if part.size]
     centre = np.array([np.median(confidence[part]) for part in parts])

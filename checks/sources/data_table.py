@@ -76,9 +76,31 @@ class DataTable:
             SourceError: the label column holds no categories, the split column other names, or
                 no record is left.
         """
+        told = self._read_roles(self._roles().select("uri", "row", "label", "split").collect())
+        times = {fact.uri: fact.mtime_ns for fact in self.files}
+        return told.select(
+            "uri", "row", pl.col("label").cast(pl.String), pl.col("split").cast(pl.String),
+            byte_size=pl.lit(None, dtype=pl.Int64),
+            mtime_ns=pl.col("uri").replace_strict(times, return_dtype=pl.Int64),
+        ).sort("uri", "row")  # fmt: skip
+
+    def count_roles(self) -> pl.DataFrame:
+        """Return split, label and how many rows have them: one lazy scan, no row is held.
+
+        Raises:
+            SourceError: as `entries`.
+        """
+        counted = self._roles().group_by("uri", "label", "split").agg(count=pl.len().cast(pl.Int64))
+        told = self._read_roles(counted.collect(engine="streaming"))
+        return told.group_by("split", "label").agg(pl.sum("count")).sort("split", "label")
+
+    def _roles(self) -> pl.LazyFrame:
         label, split = (pl.lit(None) if name is None else pl.col(name)
                         for name in (self.label, self.split))  # fmt: skip
-        told = self.scan().select("uri", "row", label=label, split=split).collect()
+        return self.scan().with_columns(label=label, split=split)
+
+    def _read_roles(self, told: pl.DataFrame) -> pl.DataFrame:
+        """Read the columns label and split of `told`, which also has uri, in our own names."""
         if told.is_empty():
             raise SourceError(
                 str(self.root), "the table has no rows", got=", ".join(f.uri for f in self.files),
@@ -86,22 +108,12 @@ class DataTable:
             )  # fmt: skip
         where = self.files[0].uri if len(self.files) == 1 else str(self.root)
         if self.label is not None:
-            named = told["label"].rename(self.label)
-            told = told.with_columns(label_values(where, named))
+            told = told.with_columns(label_values(where, told["label"].rename(self.label)))
         if self.split is not None:
-            named = told["split"].rename(self.split)
-            told = told.with_columns(split_values(where, named))
-        else:
-            by_file = {fact.uri: split_of_path(fact.uri) for fact in self.files}
-            told = told.with_columns(
-                split=pl.col("uri").replace_strict(by_file, return_dtype=pl.String)
-            )
-        times = {fact.uri: fact.mtime_ns for fact in self.files}
-        return told.select(
-            "uri", "row", pl.col("label").cast(pl.String), pl.col("split").cast(pl.String),
-            byte_size=pl.lit(None, dtype=pl.Int64),
-            mtime_ns=pl.col("uri").replace_strict(times, return_dtype=pl.Int64),
-        ).sort("uri", "row")  # fmt: skip
+            return told.with_columns(split_values(where, told["split"].rename(self.split)))
+        by_file = {fact.uri: split_of_path(fact.uri) for fact in self.files}
+        split = pl.col("uri").replace_strict(by_file, return_dtype=pl.String)
+        return told.with_columns(split=split)
 
     def problems(self) -> pl.DataFrame:
         """Return ragged records, replaced encodings, renamed columns, files left out."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from checks.core.errors import ContractError
-from checks.core.tables import SEVERITIES
+from checks.core.words import SEVERITIES
 from checks.suites.contract_words import ALIASES, advise
 
 IMPLIES, FOREIGN_KEYS = "implies", "foreign_keys"

@@ -16,7 +16,7 @@ import polars as pl
 from checks.metrics.image_history import Verified, read_history, verify_known
 from checks.metrics.image_schema import METRICS_VERSION, Limits
 from checks.metrics.tabular_profile import TableProfile
-from checks.sources.identity import digest_rows, identify
+from checks.sources.identity import identify
 from checks.sources.source import open_source
 from flows.app.config import Config, digest
 from flows.app.progress import Progress, quiet
@@ -42,7 +42,8 @@ def one_look() -> Iterator[None]:
         _looked.reset(token)
 
 
-def _once(key: object, look: Callable[[], Any]) -> Any:
+def once(key: object, look: Callable[[], Any]) -> Any:
+    """Return what `look` finds; while `one_look` holds, what it found the first time."""
     seen = _looked.get()
     if seen is None:
         return look()
@@ -58,7 +59,7 @@ def open_data(config: Config) -> Any:
         SourceError: it cannot be reached, has no known shape or not the columns named.
     """
     asked = config.source
-    return _once(
+    return once(
         ("source", config.anchor, asked),
         lambda: open_source(
             config.location, kind=asked.kind, label=asked.label, image=asked.image,
@@ -76,7 +77,7 @@ def reread(config: Config, run: RunFolder, source: Any, entries: pl.DataFrame) -
         return Verified()
     cache, verify = cache_of(config, run), config.profile.verify
     look = ("reread", cache.resolve(), verify)
-    verified: Verified = _once(look, lambda: verify_known(source, entries, cache, verify))
+    verified: Verified = once(look, lambda: verify_known(source, entries, cache, verify))
     return verified
 
 
@@ -130,61 +131,61 @@ def measure_bundle(
     return int(planned.bundle.entries.height)
 
 
-def measure_all(
+def measure_images(
     config: Config, run: RunFolder, source: Any, entries: pl.DataFrame, progress: Progress | None
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Return samples, metrics and the profile as plain data; labels are spelt as [labels] says."""
-    measure = _measure_images if source.modality == "image" else _measure_rows
-    content, told, columns = measure(config, run, source, entries, progress or quiet)
-    spelt = entries.with_columns(pl.col("label").replace(config.labels.rename))
-    named = spelt.drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
-    split = config.split
-    samples = identify(named, split.seed, split.val_frac, split.test_frac)
-    metrics = samples.select("sample_id", *KEY).join(told, on=KEY, how="left")
-    return samples, metrics.drop(KEY), {**columns, **describe(config, source, samples)}
-
-
-Measured = tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]
-
-
-def _measure_images(
-    config: Config, run: RunFolder, source: Any, entries: pl.DataFrame, progress: Progress
-) -> Measured:
+    """Return samples, metrics and the profile of images as plain data."""
     from checks.metrics.image import profile_images  # noqa: PLC0415 - numba is slow to import
 
     cache = cache_of(config, run)
     measured = profile_images(
         source, entries, workers=workers_of(config), limits=limits_of(config),
-        cache=cache, progress=progress, bundle_size=config.profile.bundle_size,
+        cache=cache, progress=progress or quiet, bundle_size=config.profile.bundle_size,
     )  # fmt: skip
     changes = read_history(cache).facts.get("changes")
-    told = measured.drop("byte_size", "xxh3_128")
     content = measured.select(*KEY, "byte_size", "xxh3_128")
-    return content, told, {"changes": changes} if changes else {}
+    told = measured.drop("byte_size", "xxh3_128")
+    samples, metrics = make_samples(config, entries, content, told)
+    roles = samples.group_by("split", "label").agg(count=pl.len())
+    profile = {"changes": changes} if changes else {}
+    return samples, metrics, {**profile, **describe(config, source, roles)}
 
 
-def _measure_rows(
-    _config: Config, _run: RunFolder, source: Any, _entries: pl.DataFrame, _progress: Progress
-) -> Measured:
-    from checks.metrics.tabular import profile_table, row_metrics  # noqa: PLC0415
+def make_samples(
+    config: Config, entries: pl.DataFrame, content: pl.DataFrame, told: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return samples and their metrics; labels are spelt as [labels] says.
 
-    profile = profile_table(source.scan(), label=source.label)
-    content = digest_rows(source.scan(), source.content_columns)
-    content = content.with_columns(pl.lit(None, dtype=pl.Int64).alias("byte_size"))
-    told = row_metrics(source.scan(), profile).collect()
-    return content, told, json.loads(profile.to_json())
+    Args:
+        config: how the samples are divided.
+        entries: as a source lists them.
+        content: uri, row, byte_size, xxh3_128.
+        told: uri, row and the metrics.
+    """
+    spelt = entries.with_columns(pl.col("label").replace(config.labels.rename))
+    named = spelt.drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
+    split = config.split
+    samples = identify(named, split.seed, split.val_frac, split.test_frac)
+    metrics = samples.select("sample_id", *KEY).join(told, on=KEY, how="left")
+    return samples, metrics.drop(KEY)
 
 
-def describe(config: Config, source: Any, samples: pl.DataFrame) -> dict[str, Any]:
-    """Return what a reader of profile.json asks first."""
+def describe(config: Config, source: Any, roles: pl.DataFrame) -> dict[str, Any]:
+    """Return what a reader of profile.json asks first.
+
+    roles: split, label and the count of their samples. A split that only the content of a row
+    decides is not known before the rows are read.
+    """
+    known = roles.drop_nulls("split").group_by("split").agg(pl.sum("count")).sort("split")
+    labelled = roles.drop_nulls("label").group_by("label").agg(pl.sum("count")).sort("label")
     problems = source.problems()
     return {
         "kind": source.kind,
         "modality": source.modality,
         "source": config.source.path,
-        "samples": samples.height,
-        "splits": dict(samples["split"].value_counts().sort("split").rows()),
-        "classes": dict(samples["label"].drop_nulls().value_counts().sort("label").rows()),
+        "samples": int(roles["count"].sum()),
+        "splits": dict(known.iter_rows()),
+        "classes": dict(labelled.iter_rows()),
         "label_column": getattr(source, "label", None),
         "metrics_version": METRICS_VERSION if source.modality == "image" else None,
         "problem_count": problems.height,

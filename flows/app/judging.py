@@ -9,33 +9,15 @@ from typing import Any
 import polars as pl
 
 from checks.core.cells import run_cell_checks
-from checks.core.check import Check, load_checks, select_checks
 from checks.core.run import run_row_checks, run_set_checks
 from checks.metrics.column_table import tabulate_columns
+from flows.app.choosing import chosen_checks
 from flows.app.config import Config
 from flows.app.intake import read_table_profile
 from flows.app.mistakes import own_modules
 from flows.app.store import RunFolder, file_digest
 
 FINDING_KEY = ["sample_id", "check_id", "column"]
-SUSPICION_CHECK = "unlikely_label"
-
-
-def chosen_checks(config: Config, modality: str) -> list[Check]:
-    """Return the checks that run, as the configuration sets them.
-
-    The policy's `sure_precision` becomes the parameter of the label check, unless that is set.
-
-    Raises:
-        GristmillError: a check's module cannot be loaded.
-    """
-    asked = config.checks
-    known = load_checks(own_modules(asked.modules, config.base))
-    settings = {name: dict(changes) for name, changes in asked.settings.items()}
-    if SUSPICION_CHECK in known:
-        own = settings.setdefault(SUSPICION_CHECK, {})
-        own.setdefault("precision_min", config.policy.sure_precision)
-    return select_checks(known, modality, asked.disabled, settings)
 
 
 def check_digests(config: Config, modality: str) -> list[object]:

@@ -47,17 +47,23 @@ def run_station(
         GristmillError: the configuration or the source is wrong.
     """
     settings, run = open_target(target, out, labels, **section)
-    if name == "report" and run.has("samples.parquet"):
+    if name == "report" and run.has("profile.json"):
         with alone(run.path):
             return Outcome(run.path, (_tell(name, settings, run),), gate_message(run))
     return run_line(settings, run, until=name, train=name in ("compare", "report"))
 
 
 def run_line(config: Config, run: RunFolder, *, until: str, train: bool) -> Outcome:
-    """Run the stations in their order up to `until`. A failed gate skips the training."""
+    """Run the stations in their order up to `until`. A failed gate skips the training.
+
+    The profile of a table ends with its report: nothing else shows it.
+    """
     done = []
     with alone(run.path), one_look():
-        for name in ORDER[: ORDER.index(until) + 1]:
+        wanted = list(ORDER[: ORDER.index(until) + 1])
+        if until == "profile" and open_data(config).modality == "table":
+            wanted.append("report")
+        for name in wanted:
             if name == "compare" and gate_message(run) is not None:
                 continue
             done.append(_tell(name, config, run))

@@ -80,7 +80,7 @@ def check_mistakes(section: object, base: Path) -> list[str]:
 
 
 def _setting_mistakes(check: Any, changes: Mapping[str, Any]) -> list[str]:
-    from checks.core.tables import ACTIONS, SEVERITIES  # noqa: PLC0415
+    from checks.core.words import ACTIONS, SEVERITIES  # noqa: PLC0415
 
     lines = []
     for key, value in changes.items():

@@ -13,7 +13,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from checks.core.tables import SEVERITIES
+from checks.core.words import SEVERITIES
 from flows.app.store import RunFolder
 
 WORST_FIRST = {name: rank for rank, name in enumerate(reversed(SEVERITIES))}

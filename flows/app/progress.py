@@ -53,7 +53,7 @@ def station_line(facts: Mapping[str, Any], seconds: float) -> str:
     'profile      0.2 s  200 read again, unchanged'
     """
     counts = facts.get("outcomes") or {}
-    told = [f"{facts[key]:,} {key}" for key in ("samples", "findings") if key in facts]
+    told = [f"{facts[key]:,} {key}" for key in ("samples", "columns", "findings") if key in facts]
     told += [f"{count:,} {name}" for name, count in {**facts.get("splits", {}), **counts}.items()]
     again = facts.get("verified")
     told += [f"{again:,} read again"] if again else []

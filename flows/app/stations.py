@@ -14,9 +14,10 @@ import polars as pl
 
 from checks.core.errors import SourceError
 from checks.metrics.image_schema import METRICS_VERSION
+from checks.metrics.tabular_profile import PROFILE_VERSION
 from flows.app.config import Config, digest
 from flows.app.intake import open_data, reread
-from flows.app.progress import Progress
+from flows.app.progress import Progress, quiet
 from flows.app.store import RunFolder, file_digest
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
@@ -42,12 +43,16 @@ Station = Callable[[Config, RunFolder, Progress | None], Facts]
 def profile(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
     """Measure every sample: samples.parquet, metrics.parquet, profile.json.
 
+    Of a table only the columns: profile.json. Its rows are listed when they are to be judged.
+
     Raises:
         SourceError: the data cannot be reached or has no known shape.
     """
-    from flows.app.intake import measure_all  # noqa: PLC0415 - numba is slow to import
-
     source = open_data(config)
+    if source.modality == "table":
+        return _profile_columns(config, run, source, progress)
+    from flows.app.intake import measure_images  # noqa: PLC0415 - numba is slow to import
+
     entries = source.entries()
     settings = config.section_digest("source", "labels", "split", "profile")
     again = reread(config, run, source, entries)
@@ -57,12 +62,30 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
     if run.fresh("profile", inputs):
         return {**_skipped("profile"), "verified": again.count}
     run.discard(_from("profile"))
-    samples, metrics, told = measure_all(config, run, source, entries, progress)
+    samples, metrics, told = measure_images(config, run, source, entries, progress)
     run.write_table("samples", samples)
     run.write_table("metrics", metrics)
     run.write_json("profile.json", told)
     facts = {"samples": samples.height, "splits": told["splits"], "verified": again.count}
     return _done(run, "profile", inputs, **facts, changes=told.get("changes"))
+
+
+def _profile_columns(
+    config: Config, run: RunFolder, source: Any, progress: Progress | None
+) -> Facts:
+    from flows.app.table_intake import measure_columns, open_parts  # noqa: PLC0415 - slow
+
+    settings = config.section_digest("source", "labels", "split", "profile")
+    parts, marks = open_parts(config, run, source)
+    named = [part.fact.uri for part in parts]
+    inputs = _digest(PROFILE_VERSION, settings, config.anchor, named, marks)
+    if run.fresh("profile", inputs):
+        return _skipped("profile")
+    run.discard(_from("profile"))
+    told = measure_columns(config, run, source, progress or quiet)
+    run.write_json("profile.json", told)
+    counts = {"samples": told["samples"], "columns": len(told["columns"])}
+    return _done(run, "profile", inputs, **counts, splits=told["splits"])
 
 
 def check(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
@@ -77,8 +100,11 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     """
     from flows.app.baseline import measure_drift  # noqa: PLC0415 - slow imports
     from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
+    from flows.app.table_intake import need_rows  # noqa: PLC0415
 
     source = open_data(config)
+    if source.modality == "table":
+        need_rows(config, run, source)
     settings = config.section_digest("source", "contract", "drift", "gate", "shards")
     rules = [
         config.training.image_size,
@@ -121,9 +147,9 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         UnknownNameError: [fill] names a column that is not there.
         TrainingError: the shards cannot be written.
     """
+    from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.app.deciding import decide_samples  # noqa: PLC0415
     from flows.app.filling import propose_fills  # noqa: PLC0415
-    from flows.app.judging import chosen_checks  # noqa: PLC0415
     from flows.app.packing import write_cleaned  # noqa: PLC0415
 
     source = open_data(config)
@@ -185,7 +211,7 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
     Raises:
         StoreError: nothing has been profiled.
     """
-    from flows.app.judging import chosen_checks  # noqa: PLC0415
+    from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.report import build_report, write_report  # noqa: PLC0415 - draws charts
 
     made = _made(run, "profile", "check", "clean", "compare")
@@ -225,8 +251,7 @@ def require_classes(config: Config, run: RunFolder) -> None:
     Raises:
         SourceError: fewer than two classes in train, or no labels.
     """
-    labels = run.read_table("samples").filter(pl.col("split") == "train")["label"].drop_nulls()
-    where, classes = config.source.path, labels.unique()
+    where, classes = config.source.path, _classes(run)
     instead = "`gristmill clean` works without training."
     if classes.is_empty():
         advice = f"Name the column with [source] label. {instead}"
@@ -234,6 +259,15 @@ def require_classes(config: Config, run: RunFolder) -> None:
     if len(classes) == 1:
         told = f"there is only one class to train on ({classes[0]!r})"
         raise SourceError(where, told, advice=f"Two are needed. {instead}")
+
+
+def _classes(run: RunFolder) -> pl.Series:
+    """The classes in train; those of the whole table before its rows are listed."""
+    if not run.has("samples.parquet"):
+        told: Any = run.read_json("profile.json").get("classes") or {}
+        return pl.Series(list(told), dtype=pl.String)
+    train = run.read_table("samples").filter(pl.col("split") == "train")
+    return train["label"].drop_nulls().unique()
 
 
 def gate_message(run: RunFolder) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,32 +20,10 @@ import polars as pl
 import xxhash
 
 from checks.core.errors import TableError
-from checks.core.tables import (
-    Cells,
-    Curves,
-    Decisions,
-    Findings,
-    Keyed,
-    Repairs,
-    Samples,
-    Table,
-    guard,
-)
 from flows.app.config import Config, read_config
 from flows.app.lock import alone
 from flows.app.refusals import StoreError, disk_error
 
-MODELS: Mapping[str, type[Table]] = {
-    "samples": Samples,
-    "metrics": Keyed,
-    "scores": Keyed,
-    "features": Keyed,
-    "findings": Findings,
-    "cells": Cells,
-    "decisions": Decisions,
-    "repairs": Repairs,
-    "curves": Curves,
-}
 KEYS = {
     "findings": ["sample_id", "check_id", "column"],
     "cells": ["sample_id", "column"],
@@ -116,6 +94,8 @@ class RunFolder:
             TableError: it does not satisfy the model of that table.
             StoreError: the disk is full or refuses.
         """
+        from checks.core.tables import MODELS, guard  # noqa: PLC0415 - pandera is slow to import
+
         frame = guard(MODELS[name], frame.sort(KEYS.get(name, ["sample_id"])), f"{name}.parquet")
         with writing(self.file(f"{name}.parquet")) as file:
             frame.write_parquet(file)
@@ -127,6 +107,8 @@ class RunFolder:
             StoreError: the station that writes it has not run.
             TableError: the file is damaged or holds something else.
         """
+        from checks.core.tables import MODELS, guard  # noqa: PLC0415 - pandera is slow to import
+
         path = self.file(f"{name}.parquet")
         if not path.is_file():
             advice = "Run the station that writes it first, or the whole line."

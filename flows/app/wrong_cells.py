@@ -10,9 +10,9 @@ from checks.core.cells import run_cell_checks
 from checks.metrics.cell_labels import apply_weights, learn_marks, loosen, tell_signals
 from checks.metrics.cell_marks import propose_rows, read_marks
 from checks.metrics.cell_verdicts import judge_cells, mark_cells
+from flows.app.choosing import chosen_checks
 from flows.app.config import Config
 from flows.app.intake import read_table_profile
-from flows.app.judging import chosen_checks
 from flows.app.store import RunFolder, writing
 
 TO_MARK = "rows_to_mark.csv"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from checks.core.tables import SPLITS
+from checks.core.words import SPLITS
 from flows.report.axes import fit_axis
 from flows.report.measures import describe_axis
 

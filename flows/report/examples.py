@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from checks.core.tables import SEVERITIES
+from checks.core.words import SEVERITIES
 
 EXAMPLES_MAX = 12
 EDGE_SHARE = 3

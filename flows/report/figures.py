@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 SIGNIFICANT_DIGITS = 6
 Z_95 = 1.959963984540054
@@ -56,6 +55,8 @@ def t_quantile(degrees: int) -> float:
     >>> round(t_quantile(7), 3)
     2.365
     """
+    from scipy import stats  # noqa: PLC0415 - two thirds of a second
+
     return float(stats.t.ppf(0.975, degrees))
 
 

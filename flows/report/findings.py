@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from checks.core.check import Check
-from checks.core.tables import SEVERITIES
+from checks.core.words import SEVERITIES
 from flows.report.examples import EXAMPLES_MAX, choose_examples
 from flows.report.figures import wilson
 from flows.report.ledger import count_fates

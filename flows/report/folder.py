@@ -16,7 +16,7 @@ Document = dict[str, Any]
 TABLES = ("samples", "metrics", "scores", "findings", "decisions", "repairs", "curves")
 DOCUMENTS = ("profile", "checks", "clean", "gate", "drift", "experiment", "config")
 STATIONS = (
-    ("profile", "samples.parquet", "Nothing has been profiled yet."),
+    ("profile", "profile.json", "Nothing has been profiled yet."),
     ("check", "findings.parquet", "No check has run yet."),
     ("clean", "decisions.parquet", "Nothing has been decided and no shard is written yet."),
     ("compare", "experiment.json", "Training on raw and on cleaned data is not compared yet."),

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from checks.core.tables import OUTCOMES, SPLITS
+from checks.core.words import OUTCOMES, SPLITS
 
 CLASSES_MAX = 40
 FATES = ("dropped", "quarantined", "repaired", "down_weighted")

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import rankdata
 
 from checks.core.check import Check
 from flows.report.axes import fit_axis
@@ -109,6 +108,8 @@ def _correlate(frame: pl.DataFrame, one: str, two: str) -> float | None:
     known = both.filter(pl.all_horizontal(pl.all().is_finite())).to_numpy()
     if len(known) < 3 or not np.ptp(known, axis=0).all():  # noqa: PLR2004 - two always correlate
         return None
+    from scipy.stats import rankdata  # noqa: PLC0415 - two thirds of a second
+
     ranks = rankdata(known, axis=0)
     return round(float(np.corrcoef(ranks.T)[0, 1]), 2)
 

@@ -10,9 +10,9 @@ import pytest
 
 from checks.core.cells import run_cell_checks
 from checks.core.errors import SourceError
+from flows.app.choosing import chosen_checks
 from flows.app.config import Config
 from flows.app.intake import open_data, read_table_profile
-from flows.app.judging import chosen_checks
 from flows.app.sections import ChecksSection
 from flows.app.stations import profile
 from flows.app.store import RunFolder, open_run

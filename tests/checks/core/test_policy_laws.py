@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from checks.core.policy import Policy, decide
 from checks.core.policy_caps import allowed
-from checks.core.tables import OUTCOMES
+from checks.core.words import OUTCOMES
 
 CHECKS = {
     "exact_duplicate": ("duplicate", "drop"),
