@@ -9,6 +9,7 @@ from flows.report import column_words as words
 from flows.report.column_findings import worst_severity
 
 TOP_MAX, PATTERNS_MAX, UNITS_MAX, TIES_MAX = 8, 6, 6, 4
+ORDERED_MIN = 0.9  # of the values are numbers where a key is drawn as one
 TIE_MIN = 0.3  # below, a tie between two columns says little of either
 QUANTILES = ("p01", "p05", "p25", "p50", "p75", "p95", "p99")
 
@@ -83,7 +84,7 @@ def _describe(column: Document) -> dict[str, Any]:
     dates = column.get("kind") == "datetime"
     tell = words.tell_date if dates else lambda value: value
     quantiles = column.get("quantiles") or {}
-    edges, counts = read_histogram(column)
+    edges, counts = read_histogram(column) if _has_order(column) else ([], [])
     top = _list_pairs(column.get("top"), TOP_MAX)
     patterns = column.get("patterns") or []
     gaps = {gap: words.count(column, gap) for gap in words.NOTHING}
@@ -100,7 +101,11 @@ def _describe(column: Document) -> dict[str, Any]:
         "exact": column.get("exact", True),
         "min": tell(column.get("min")), "p50": tell(quantiles.get("p50")),
         "max": tell(column.get("max")),
-        "quantiles": {name: tell(quantiles[name]) for name in QUANTILES if name in quantiles},
+        "quantiles": {
+            name: tell(quantiles[name])
+            for name in QUANTILES
+            if name in quantiles and _has_order(column)
+        },
         "mean": tell(column.get("mean")),
         "std": words.tell_span(column.get("std")) if dates else column.get("std"),
         "zeros": words.count(column, "zero"), "negatives": words.count(column, "negative"),
@@ -112,6 +117,15 @@ def _describe(column: Document) -> dict[str, Any]:
         "edges": [tell(edge) for edge in edges],
         "counts": counts,
     }  # fmt: skip
+
+
+def _has_order(column: Document) -> bool:
+    """Say whether a column's numbers tell of it: not so of the few among its words."""
+    filled = words.count(column, "row") - words.count_missing(column)
+    numbers = words.count(column, "number") >= ORDERED_MIN * filled
+    return column.get("kind") in ("number", "datetime") or (
+        column.get("kind") in ("identifier", "constant") and numbers
+    )
 
 
 def _list_pairs(pairs: Any, most: int) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ def build_report(
         "gate": describe_gate(read.gate),
         "data_docs": (run / "data_docs" / "index.html").is_file(),
         **samples,
-        **_describe_columns(read, source, drift, samples["findings"]),
+        **_describe_columns(read, source, drift, samples),
         "cards": describe_cards(read.samples, read.metrics) if _is_image(read) else [],
         "scatter": (
             describe_scatter(read.samples, read.metrics, read.findings, known)
@@ -119,12 +119,12 @@ def _is_image(read: RunData) -> bool:
 
 
 def _describe_columns(
-    read: RunData, source: Any, drift: Mapping[str, Any], findings: list[dict[str, Any]]
+    read: RunData, source: Any, drift: Mapping[str, Any], told: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what is told of the columns of a table, or of the metrics of pictures."""
-    examples = [example for section in findings for example in section["examples"]]
+    examples = [example for section in told["findings"] for example in section["examples"]]
     if (read.profile or {}).get("columns"):
-        return describe_table(read, source, drift, examples)
+        return describe_table(read, source, drift, examples, told["duplicates"]["groups"])
     read_cells(source, examples)
     return {"columns": describe_metrics(read.metrics), **describe_no_table()}
 

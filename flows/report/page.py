@@ -22,7 +22,7 @@ from flows.report.heatmap import shade
 from flows.report.scatter import draw_pair
 from flows.report.table import CARDS_MAX, ROWS_MAX
 from flows.report.verdict import tell_ratio
-from flows.report.words import WORD_NAMES, headline, name_arm, name_endpoint, reveal, shown
+from flows.report.words import headline, name_arm, name_endpoint, name_stage, reveal, shown
 
 HERE = Path(__file__).parent
 STYLE_SHEETS = ("report.css", "gallery.css", "table.css")
@@ -43,7 +43,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         css=Markup(css),  # noqa: S704 - our own style sheet, of which the policy holds the digest
         style_hash=style_hash,
         headline=_keep(headline(report)),
-        word=WORD_NAMES.get(report["verdict"]["word"], report["verdict"]["word"]),
+        word=name_stage(report),
         pictures=_draw_pictures(report),
         contents=_list_contents(report),
         open_findings=OPEN_FINDINGS,
@@ -67,7 +67,7 @@ def _environment() -> Environment:
         fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
         steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
         rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
-        nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie,
+        nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie, sure=_sure,
         as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
     )  # fmt: skip
     return environment
@@ -109,7 +109,7 @@ def _safe(svg: str | None) -> Markup | None:
 def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (anchor, title) of the sections that this report has."""
     sections = (
-        ("verdict", "Verdict", True),
+        ("verdict", "Verdict" if report["experiment"] else "Overview", True),
         ("pictures", "Pictures", report["curves"] or report["experiment"] or report["taken"]),
         ("arms", "Arms", report["experiment"]),
         ("gate", "Quality gate", report["gate"]),
@@ -196,6 +196,12 @@ def _rho(value: float | None) -> str:
     if value is None:
         return "\u2013"
     return ("\u2212" if value < 0 else "") + f"{abs(value):.2f}".removeprefix("0")
+
+
+def _sure(confidence: float) -> str:
+    """Return a confidence; what is short of certain does not round up to it."""
+    almost = 0.995 <= confidence < 1.0  # noqa: PLR2004 - it would read 100 %
+    return "> 99 %" if almost else share(confidence)
 
 
 def _tie(value: float, measure: str) -> str:

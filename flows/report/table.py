@@ -12,6 +12,7 @@ from flows.report.figures import compact, share
 from flows.report.folder import RunData
 from flows.report.related import describe_gaps, describe_ties
 from flows.report.repairs import by_column, describe_repairs
+from flows.report.row_groups import compare_rows
 from flows.report.wrong_cells import describe_wrong_cells
 
 CARDS_MAX = 60
@@ -19,8 +20,9 @@ ROWS_MAX = 400  # columns beyond the cards that have a line each on the page
 
 
 def describe_table(
-    read: RunData, source: Any, drift: Mapping[str, Any], examples: list[dict[str, Any]]
-) -> dict[str, Any]:
+    read: RunData, source: Any, drift: Mapping[str, Any], examples: list[dict[str, Any]],
+    groups: list[dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
     """Return the sections of a report that only a table has.
 
     Args:
@@ -28,6 +30,7 @@ def describe_table(
         source: the table, for the texts of cells; None shows none.
         drift: as `describe_drift` returns it.
         examples: of all findings; the table is read once, for them too.
+        groups: of duplicate rows, which are set side by side.
 
     Returns:
         columns {kind, rows, more}, gaps, ties, cells (wrong ones), repairs, overview (facts for
@@ -45,7 +48,10 @@ def describe_table(
         card["examples"] = flagged.get(card["name"], [])
     cells = describe_wrong_cells(read.cells, marked=_is_marked(read))
     wrong = cells["examples"] if cells else []
-    read_cells(source, [*examples, *(e for told in flagged.values() for e in told), *wrong])
+    told = [*examples, *(one for some in flagged.values() for one in some), *wrong]
+    read_cells(source, told, [member for group in groups for member in group["members"]])
+    for group in groups:
+        compare_rows(group)
     return {
         "columns": {"kind": "columns", "rows": cards, "more": 0},
         "gaps": describe_gaps(profile), "ties": describe_ties(profile),
