@@ -32,7 +32,7 @@ def read_cells(
         return
     scan: pl.LazyFrame = source.scan()
     names = [name for name in scan.collect_schema().names() if name not in KEYS]
-    wanted = {example.get("column") for example in examples} & set(names)
+    wanted = {str(example["column"]) for example in examples} & set(names)
     first = names[: COMPARED_MAX if members else ROW_COLUMNS_MAX]
     keep = [*KEYS, *dict.fromkeys([*first, *sorted(wanted)])]
     keys = pl.LazyFrame(places, schema={"uri": pl.String, "row": pl.Int64}, orient="row").unique()

@@ -82,7 +82,7 @@ def _weigh(card: Document, unfit: int) -> float:
 def _describe(column: Document) -> dict[str, Any]:
     """Return what the profile alone knows of a column."""
     dates = column.get("kind") == "datetime"
-    tell = words.tell_date if dates else lambda value: value
+    tell = words.tell_date if dates else words.tell_number
     quantiles = column.get("quantiles") or {}
     edges, counts = read_histogram(column) if _has_order(column) else ([], [])
     top = _list_pairs(column.get("top"), TOP_MAX)
@@ -106,7 +106,7 @@ def _describe(column: Document) -> dict[str, Any]:
             for name in QUANTILES
             if name in quantiles and _has_order(column)
         },
-        "mean": tell(column.get("mean")),
+        "mean": words.tell_date(column.get("mean")) if dates else column.get("mean"),
         "std": words.tell_span(column.get("std")) if dates else column.get("std"),
         "zeros": words.count(column, "zero"), "negatives": words.count(column, "negative"),
         "lengths": [column.get(f"length_{end}") for end in ("min", "mean", "max")],
@@ -143,7 +143,8 @@ def read_histogram(column: Document) -> tuple[list[float], list[int]]:
 def _list_ties(profile: Document) -> dict[str, list[dict[str, Any]]]:
     """Return for each column the others that it hangs together with most."""
     told = profile.get("associations") or {}
-    names, found = told.get("columns") or [], {}
+    names: list[str] = told.get("columns") or []
+    found: dict[str, list[dict[str, Any]]] = {}
     for first, second, measure, value, rows in told.get("pairs") or []:
         if abs(value) < TIE_MIN:
             break  # the strongest come first

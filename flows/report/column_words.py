@@ -19,6 +19,8 @@ NOTHING = {
 MISSING = ("null", "nan", "empty", "blank", "placeholder")  # infinity is a value, if a bad one
 DATES = {"iso": "2013-01-31", "day_first": "31/01/2013", "month_first": "01/31/2013"}
 NESTED = ("List", "Array", "Struct", "Binary", "Object")
+UNFIT = "do not"
+EXACT = 2.0**53  # below, every whole number is a float of its own
 _DAY_S, _HOUR_S = 86_400.0, 3_600.0
 
 Column = Mapping[str, Any]
@@ -90,22 +92,20 @@ def weigh_evidence(column: Column) -> list[dict[str, Any]]:
     filled = count(column, "row") - count_missing(column)
     if column.get("dtype") != "String" or filled <= 0:
         return []
+    numbers = {"read as a number": "number", "have a unit": "unit", "infinite": "inf"}
     if column.get("kind") == "number":
-        parts = {"read as a number": count(column, "number"),
-                 "have a unit": count(column, "unit"), "infinite": count(column, "inf")}  # fmt: skip
+        parts = {says: count(column, what) for says, what in numbers.items()}
     elif column.get("kind") == "datetime":
         parts = {"read as a date": sum(column.get("histogram_counts") or [])}
     else:
         return []
-    parts["neither" if len(parts) > 1 else "not"] = filled - sum(parts.values())
-    told = [{"says": says, "count": n, "share": n / filled} for says, n in parts.items() if n > 0]
-    return told
+    parts[UNFIT] = filled - sum(parts.values())
+    return [{"says": says, "count": n, "share": n / filled} for says, n in parts.items() if n > 0]
 
 
 def count_unfit(column: Column) -> int:
     """Return how many cells that hold something are not what the column holds."""
-    return sum(int(part["count"]) for part in weigh_evidence(column)
-               if part["says"] in ("neither", "not"))  # fmt: skip
+    return sum(int(part["count"]) for part in weigh_evidence(column) if part["says"] == UNFIT)
 
 
 def is_placeholder(text: object) -> bool:
@@ -115,6 +115,16 @@ def is_placeholder(text: object) -> bool:
     (True, False)
     """
     return str(text).strip().lower() in PLACEHOLDERS
+
+
+def tell_number(value: Any) -> Any:
+    """Return a number that is whole as one, so that none of its digits are rounded away.
+
+    >>> tell_number(2053258100.0), tell_number(0.5), tell_number(None)
+    (2053258100, 0.5, None)
+    """
+    whole = isinstance(value, float) and abs(value) < EXACT and value == int(value)
+    return int(value) if whole else value
 
 
 def tell_date(seconds: Any) -> Any:

@@ -76,11 +76,10 @@ def _lay_usual(usual: Facts) -> list[dict[str, Any]]:
 
 
 Layout = tuple[str, Callable[[Any], list[dict[str, Any]]]]
+RULES = "How often this rule of the contract is broken, by column, and the share that it tolerates"
+PROPERTIES = "Every property with the class that it tells best from the others"
 SHARED: Mapping[str, Layout] = {
-    "rules": ("How often this rule of the contract is broken, by column, and the share that it "
-              "tolerates", _lay_records),
-    "properties": ("Every property with the class that it tells best from the others",
-                   _lay_records),
+    "rules": (RULES, _lay_records), "properties": (PROPERTIES, _lay_records),
 }  # fmt: skip
 TABLES: Mapping[str, Mapping[str, Layout]] = {
     "column_label_leak": {

@@ -24,8 +24,8 @@ from flows.report.drift import describe_drift
 from flows.report.duplicates import GROUPS_MAX, MEMBERS_MAX, group_duplicates
 from flows.report.effects import describe_experiment
 from flows.report.examples import EXAMPLES_MAX
-from flows.report.figures import plain
 from flows.report.facts import describe_facts
+from flows.report.figures import plain
 from flows.report.findings import describe_findings
 from flows.report.folder import RunData, read_run
 from flows.report.heatmap import map_classes

@@ -67,7 +67,8 @@ def _environment() -> Environment:
         fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
         steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
         rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
-        nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie, sure=_sure,
+        nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie,
+        sure=_sure, figure=_figure,
         as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
     )  # fmt: skip
     return environment
@@ -198,6 +199,12 @@ def _rho(value: float | None) -> str:
     return ("\u2212" if value < 0 else "") + f"{abs(value):.2f}".removeprefix("0")
 
 
+def _figure(value: Any) -> str:
+    """Return a value of a column; whole numbers of four digits, years for one, stay together."""
+    plain = isinstance(value, int | float) and value == round(value) and abs(value) < 1e4  # noqa: PLR2004
+    return f"{value:.0f}".replace("-", "\u2212") if plain else _cell(value)
+
+
 def _sure(confidence: float) -> str:
     """Return a confidence; what is short of certain does not round up to it."""
     almost = 0.995 <= confidence < 1.0  # noqa: PLR2004 - it would read 100 %
@@ -207,7 +214,8 @@ def _sure(confidence: float) -> str:
 def _tie(value: float, measure: str) -> str:
     """Return how closely two columns hang together: with a sign where it has a direction."""
     sign = ("\u2212" if value < 0 else "+") if measure == "rank" and round(value, 2) else ""
-    return sign + f"{abs(value):.2f}".removeprefix("0").replace("1.00", "1")
+    near = abs(value) if abs(value) in (0.0, 1.0) else min(abs(value), 0.99)
+    return sign + f"{near:.2f}".removeprefix("0").replace("1.00", "1")
 
 
 def _tone(value: float | None) -> int:

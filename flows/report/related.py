@@ -9,7 +9,7 @@ from flows.report.column_words import count, count_missing
 
 PAIRS_MAX = 20
 TIE_MIN = 0.3
-DEPENDENCIES_MAX = 40
+DEPENDENTS_MAX = 40
 ROUGH = 1000  # different rows of a sample below which its shares are rough
 
 Document = Mapping[str, Any]
@@ -67,13 +67,18 @@ def describe_ties(profile: Document) -> dict[str, Any] | None:
     Returns:
         sample, columns [names], cells (square matrix of {value, measure, rows} or None),
         fixed (pairs of places [one, other] where one column alone fixes the other), strongest
-        [{first, second, value, measure, rows}], dependencies (see `list_dependencies`), more.
+        [{first, second, value, measure, rows}], more, dependents [{name, by}] with the
+        dependencies of `list_dependencies`, the most contradicted first, more_dependents.
     """
     told = profile.get("associations") or {"columns": [], "pairs": []}
     names = list(told["columns"])
     dependencies = list_dependencies(profile)
     if not names and not dependencies:
         return None
+    by_dependent: dict[str, list[dict[str, Any]]] = {}
+    for one in dependencies:
+        by_dependent.setdefault(one["dependent"], []).append(one)
+    grouped = list(by_dependent.items())
     cells: list[list[Any]] = [[None] * len(names) for _ in names]
     for i, j, measure, value, rows in told["pairs"]:
         cells[i][j] = cells[j][i] = {"value": value, "measure": measure, "rows": rows}
@@ -90,8 +95,8 @@ def describe_ties(profile: Document) -> dict[str, Any] | None:
             for i, j, measure, value, rows in strong[:PAIRS_MAX]
         ],
         "more": len(strong[PAIRS_MAX:]),
-        "dependencies": dependencies[:DEPENDENCIES_MAX],
-        "more_dependencies": len(dependencies[DEPENDENCIES_MAX:]),
+        "dependents": [{"name": n, "by": by} for n, by in grouped[:DEPENDENTS_MAX]],
+        "more_dependents": len(grouped[DEPENDENTS_MAX:]),
     }  # fmt: skip
 
 

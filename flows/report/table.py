@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from checks.core.words import SPLITS
 from flows.report.cells import read_cells
 from flows.report.column_cards import describe_columns
 from flows.report.column_findings import choose_cells, flag_columns
@@ -56,7 +57,7 @@ def describe_table(
         "columns": {"kind": "columns", "rows": cards, "more": 0},
         "gaps": describe_gaps(profile), "ties": describe_ties(profile),
         "cells": cells, "repairs": repairs,
-        "overview": _list_overview(profile, cards, cells, repairs),
+        "overview": _list_overview(_count_splits(read), profile, cards, cells, repairs),
     }  # fmt: skip
 
 
@@ -76,8 +77,8 @@ def _is_marked(read: RunData) -> bool:
 
 
 def _list_overview(
-    profile: Mapping[str, Any], cards: list[dict[str, Any]], cells: dict[str, Any] | None,
-    repairs: list[dict[str, Any]],
+    splits: Mapping[str, int], profile: Mapping[str, Any], cards: list[dict[str, Any]],
+    cells: dict[str, Any] | None, repairs: list[dict[str, Any]],
 ) -> list[dict[str, str]]:  # fmt: skip
     """Return the figures to read first: name, value, note."""
     rows = int(profile.get("row_count") or 0)
@@ -86,7 +87,7 @@ def _list_overview(
         kinds[card["kind"]] = kinds.get(card["kind"], 0) + 1
     common = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     told = [
-        ("Rows", compact(rows), _tell_files(profile)),
+        ("Rows", compact(rows), _tell_splits(splits)),
         ("Columns", compact(len(cards)), ", ".join(f"{n} {kind}" for kind, n in common)),
     ]
     missing, gappy = sum(c["missing"] for c in cards), sum(c["missing"] > 0 for c in cards)
@@ -102,7 +103,13 @@ def _list_overview(
     return [dict(zip(("name", "value", "note"), fact, strict=True)) for fact in told]
 
 
-def _tell_files(profile: Mapping[str, Any]) -> str:
-    splits = profile.get("splits") or {}
-    told = [f"{compact(n)} {name}" for name, n in splits.items() if n]
-    return ", ".join(told) if len(told) > 1 else "not divided yet" if not told else f"all {told[0]}"
+def _count_splits(read: RunData) -> dict[str, int]:
+    """Return how many rows each split has, as far as that is known."""
+    if read.samples is None:
+        return dict((read.profile or {}).get("splits") or {})
+    return dict(read.samples.group_by("split").len().sort("split").iter_rows())
+
+
+def _tell_splits(splits: Mapping[str, int]) -> str:
+    told = [f"{compact(splits[name])} {name}" for name in SPLITS if splits.get(name)]
+    return ", ".join(told) or "not divided into splits yet"

@@ -13,7 +13,7 @@ SORT_MAX = 4  # cells of one column that the same checks call wrong, before othe
 COLUMNS_MAX = 60
 
 
-def describe_wrong_cells(cells: pl.DataFrame | None, marked: bool) -> dict[str, Any] | None:  # noqa: FBT001
+def describe_wrong_cells(cells: pl.DataFrame | None, *, marked: bool) -> dict[str, Any] | None:
     """Return the verdicts on single cells; None where no check of cells has run.
 
     Args:
@@ -58,9 +58,9 @@ def _count_columns(wrong: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _choose(wrong: pl.DataFrame) -> list[dict[str, Any]]:
     """Return the surest cells; of those that the same checks flag in a column, only a few."""
-    sort = ["column", pl.col("detectors").list.join(" ")]
     ordered = wrong.sort(
         "confidence", "column", "uri", "row", descending=[True, False, False, False]
     )
-    few = ordered.filter(pl.int_range(pl.len()).over(*sort) < SORT_MAX).head(CELLS_MAX)
+    turn = pl.int_range(pl.len()).over("column", pl.col("detectors").list.join(" "))
+    few = ordered.filter(turn < SORT_MAX).head(CELLS_MAX)
     return few.drop("sample_id").rows(named=True)

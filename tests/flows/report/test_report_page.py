@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flows.report import build_report, render_html, render_markdown
+from flows.report.facts import describe_facts
 from flows.report.vector import clean_svg
 
 HOSTILE = '<script>alert(\'x\')</script>" onload="alert(1)" javascript:alert(1) http://e.vil/\u202e'
@@ -149,7 +150,8 @@ def test_rules_of_a_contract_tell_their_counts(table_run: Any) -> None:
     report = build_report(table_run.path, **table_run.options()) | {"occasion": OCCASION}
     section = next(f for f in report["findings"] if f["check_id"].startswith("contract:"))
     counts = {"failures": 12, "rows": 345, "fraction": 0.03, "tolerance": 0.02, "passed": False}
-    section["facts"] = {"rules": {"a": {"column": HOSTILE, "severity": "error", **counts}}}
+    rules = {"a": {"column": HOSTILE, "severity": "error", **counts}}
+    section["facts"] = describe_facts(section["check_id"], {"rules": rules})
     html = render_html(report)
     assert_harmless(html)
     assert "How often this rule of the contract is broken" in html
