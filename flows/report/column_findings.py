@@ -9,7 +9,7 @@ import polars as pl
 
 from checks.core.words import SEVERITIES
 
-EXAMPLES_MAX = 6
+EXAMPLES_MAX = 5
 _RANK = {name: -place for place, name in enumerate(SEVERITIES)}
 
 Told = dict[str, list[dict[str, Any]]]  # by column
@@ -53,7 +53,7 @@ def choose_cells(
     """Return for each of `columns` a few flagged cells, of every check the worst ones first.
 
     Returns:
-        By column [{uri, row, column, check_id, severity, suggestion, evidence}], at most six.
+        By column [{uri, row, column, check_id, severity, suggestion, evidence}], at most five.
     """
     if findings is None or samples is None or not columns:
         return {}

@@ -38,11 +38,13 @@ def shown(value: object, limit: int = TEXT_MAX) -> str:
     >>> shown("a\u202egpj.exe\n"), shown("x" * 9, 5)
     ('a\\u202egpj.exe\\u000a', 'xx…xx')
     """
-    text = "" if value is None else str(value)
-    if len(text) > limit:
-        half = (limit - 1) // 2
-        text = f"{text[:half]}\u2026{text[-half:]}"
-    return reveal(text)
+    text = reveal(_cut("" if value is None else str(value), limit))
+    return _cut(text, 2 * limit)  # a text of nothing but hidden characters is six times as long
+
+
+def _cut(text: str, limit: int) -> str:
+    half = (limit - 1) // 2
+    return f"{text[:half]}\u2026{text[-half:]}" if len(text) > limit else text
 
 
 def reveal(text: str) -> str:
