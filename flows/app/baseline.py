@@ -30,6 +30,7 @@ from checks.sources.identity import digest_rows
 from flows.app.config import Config
 from flows.app.intake import KEY, open_data, read_table_profile
 from flows.app.store import RunFolder, StoreError, writing
+from flows.app.table_intake import need_rows
 
 FILE = "baseline.json"
 LEFT_OUT = ("identifier", "datetime")  # they grow by nature
@@ -63,11 +64,13 @@ def describe(config: Config, run: RunFolder) -> Baseline:
         StoreError: nothing is measured yet, or the data of a table has changed since.
     """
     profile = run.read_json("profile.json")
-    samples, metrics = run.read_table("samples"), run.read_table("metrics")
     wanted: dict[str, str] = {}
     source = None
     if profile.get("modality") == "table":
         source = open_data(config)
+        need_rows(config, run, source)
+    samples, metrics = run.read_table("samples"), run.read_table("metrics")
+    if source is not None:
         _refuse_changed(source, samples)
         kinds = {column.name: column.kind for column in read_table_profile(run).features}
         wanted = {name: _reading(kind) for name, kind in kinds.items() if kind not in LEFT_OUT}

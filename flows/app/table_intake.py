@@ -9,10 +9,10 @@ import polars as pl
 
 from checks.sources.identity import digest_rows
 from checks.sources.table_parts import divide_table, mark_parts
-from flows.app.config import Config
+from flows.app.config import Config, digest
 from flows.app.intake import cache_of, describe, make_samples, once, read_table_profile
 from flows.app.progress import Progress
-from flows.app.store import RunFolder
+from flows.app.store import RunFolder, StoreError
 
 
 def open_parts(config: Config, run: RunFolder, source: Any) -> tuple[list[Any], list[str]]:
@@ -50,19 +50,24 @@ def measure_columns(
     profile = profile_parts(
         readings, label=source.label, folder=cache_of(config, run), progress=progress
     )
-    return {**json.loads(profile.to_json()), **describe(config, source, roles)}
+    told = {**json.loads(profile.to_json()), **describe(config, source, roles)}
+    return {**told, "content": digest(marks)}
 
 
 def need_rows(config: Config, run: RunFolder, source: Any) -> None:
     """Write samples.parquet and metrics.parquet of a table's rows, unless they are there.
 
     Raises:
-        StoreError: the columns have not been profiled, or the disk is full.
+        StoreError: the columns have not been profiled, the data has changed since, or the disk is
+            full.
     """
     from checks.metrics.tabular import row_metrics  # noqa: PLC0415 - numba is slow to import
 
     if run.has("samples.parquet") and run.has("metrics.parquet"):
         return
+    if run.read_json("profile.json").get("content") != digest(open_parts(config, run, source)[1]):
+        raise StoreError(str(run.path), "the data has changed since it was measured",
+                         advice="Run it again.")  # fmt: skip
     profile = read_table_profile(run)
     content = digest_rows(source.scan(), source.content_columns)
     content = content.with_columns(pl.lit(None, dtype=pl.Int64).alias("byte_size"))
