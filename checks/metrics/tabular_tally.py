@@ -32,6 +32,9 @@ _NUMBERS = ("Int", "UInt", "Float", "Decimal", "Boolean")
 _NO_BITS = np.zeros(0, np.uint8)
 
 Words = NDArray[np.uint64]
+Counted = tuple[  # as COUNTS, shortest and longest, rows by length, reach of these
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32], NDArray[np.int64]
+]
 Written = tuple[Words, Words, NDArray[np.uint8]]  # hashes of values and of shapes, marks
 
 
@@ -111,7 +114,10 @@ class ColumnTally:
     def _add_texts(self, values: pl.Series, scratch: Scratch) -> Words:
         n = scratch.rows
         hashes, shapes, marks = scratch.hashes[:n], scratch.shapes[:n], scratch.marks[:n]
-        measure(values, self.totals, self.lengths, (hashes, shapes, marks))
+        reach = Numbers.no_reach()
+        counted = (self.totals, self.lengths, scratch.dense, reach)
+        measure(values, counted, (hashes, shapes, marks))
+        self._form("length", 1.0).take(scratch.dense, reach)
 
         def tell(rows: NDArray[Any]) -> pl.Series:
             return values.gather(rows).str.strip_chars()
@@ -186,24 +192,25 @@ def _buffers(values: pl.Series, kind: type[Any]) -> tuple[NDArray[Any], tuple[An
     return held, (_NO_BITS if bits is None else np.frombuffer(bits, np.uint8), array.offset)
 
 
-def measure(
-    texts: pl.Series, totals: NDArray[np.int64], lengths: NDArray[np.int64], out: Written
-) -> None:
-    """Count texts into `totals` and `lengths` and write `out`, as `measure_texts` does."""
+def measure(texts: pl.Series, counted: Counted, out: Written) -> None:
+    """Add texts to what is `counted` and write `out`, as `measure_texts` does."""
     array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
     bits, places, data = array.buffers()
     offsets = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
     valid = _NO_BITS if bits is None else np.frombuffer(bits, np.uint8)
     content = _NO_BITS if data is None else np.frombuffer(data, np.uint8)
-    measure_texts(content, offsets, valid, array.offset, *make_lookups(), totals, lengths,
-                  *out)  # fmt: skip
+    kinds, table, words = make_lookups()
+    totals, lengths, dense, reach = counted
+    measure_texts(content, offsets, valid, array.offset, kinds, table, words, totals, lengths,
+                  dense, reach, *out)  # fmt: skip
 
 
 def _hash(texts: pl.Series) -> Words:
     """The hashes of some texts that are not counted."""
     hashes, shapes = np.empty(texts.len(), np.uint64), np.empty(texts.len(), np.uint64)
-    totals, lengths = np.zeros(len(text_kernel.COUNTS), np.int64), np.zeros(2, np.int64)
-    measure(texts, totals, lengths, (hashes, shapes, np.empty(texts.len(), np.uint8)))
+    unused = (np.zeros(len(text_kernel.COUNTS), np.int64), np.zeros(2, np.int64),
+              np.zeros((2, 1), np.uint32), Numbers.no_reach())  # fmt: skip
+    measure(texts, unused, (hashes, shapes, np.empty(texts.len(), np.uint8)))
     return hashes
 
 

@@ -73,12 +73,12 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
 def _profile_columns(
     config: Config, run: RunFolder, source: Any, progress: Progress | None
 ) -> Facts:
-    from flows.app.table_intake import measure_columns, open_parts  # noqa: PLC0415 - slow
+    from flows.app.table_intake import mark_content, measure_columns  # noqa: PLC0415 - numba
 
     settings = config.section_digest("source", "labels", "split", "profile")
-    parts, marks = open_parts(config, run, source)
-    named = [part.fact.uri for part in parts]
-    inputs = _digest(PROFILE_VERSION, settings, config.anchor, named, marks)
+    named = [fact.uri for fact in source.files]
+    content = mark_content(config, run, source)
+    inputs = _digest(PROFILE_VERSION, settings, config.anchor, named, content)
     if run.fresh("profile", inputs):
         return _skipped("profile")
     run.discard(_from("profile"))
@@ -100,10 +100,11 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     """
     from flows.app.baseline import measure_drift  # noqa: PLC0415 - slow imports
     from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
-    from flows.app.table_intake import need_rows  # noqa: PLC0415
 
     source = open_data(config)
     if source.modality == "table":
+        from flows.app.table_intake import need_rows  # noqa: PLC0415 - numba is slow to import
+
         need_rows(config, run, source)
     settings = config.section_digest("source", "contract", "drift", "gate", "shards")
     rules = [
