@@ -93,6 +93,8 @@ class Numbers:
     ) -> None:  # fmt: skip
         """Count one batch; `dense` is all zero before and after."""
         reach = self.no_reach()
+        for given in (numbers, raw):  # one kind of array, so that the pass is compiled once
+            given.setflags(write=False)
         told = measure_numbers(
             numbers, raw, *valid, self.step, self.counts, self.ends, dense, reach, hashes
         )

@@ -29,7 +29,7 @@ from checks.metrics.text_kernel import make_lookups, measure_texts
 HOUR = 3600.0
 NESTED = ("List", "Array", "Struct", "Binary", "Object", "Null")
 _NUMBERS = ("Int", "UInt", "Float", "Decimal", "Boolean")
-_NO_BITS = np.zeros(0, np.uint8)
+_NO_BITS = np.frombuffer(b"", np.uint8)  # not to be written to, as all of Arrow's buffers
 
 Words = NDArray[np.uint64]
 Counted = tuple[  # as COUNTS, shortest and longest, rows by length, reach of these
@@ -309,3 +309,15 @@ def _registers(column: int, tally: ColumnTally) -> pl.DataFrame:
         "column": np.full(held.size, column, np.uint32), "place": held.astype(np.uint16),
         "rank": tally.registers[held],
     })  # fmt: skip
+
+
+def compile_kernels() -> None:
+    """Count a row of each type, so that the passes are compiled: half a minute, once only."""
+    table = pl.DataFrame({
+        "text": ["a 1", None], "float": [1.5, None], "whole": [1, None], "sure": [1, 2],
+        "day": pl.Series(["2013-01-01", None]).str.to_date(),
+    })  # fmt: skip
+    for rows in (table, table.head(1)):
+        tally = TableTally(rows.schema)
+        tally.add(rows)
+        tally.finish()
