@@ -220,11 +220,16 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
     if run.fresh("report", inputs):
         return _skipped("report")
     source = open_data(config)
+    judged = run.has("findings.parquet")  # without findings nothing is told of checks
+    checks = {c.id: c for c in chosen_checks(config, source.modality)} if judged else {}
     told = build_report(
-        run.path, source=source, truth=read_truth(config), title=config.report.title,
+        run.path,
+        source=source,
+        truth=read_truth(config),
+        title=config.report.title,
         max_thumbnails=config.report.max_thumbnails,
-        checks={one.id: one for one in chosen_checks(config, source.modality)},
-    )  # fmt: skip
+        checks=checks,
+    )
     write_report(run.path, told)
     del progress
     return _done(run, "report", inputs, report=str(run.file("report.html")))
