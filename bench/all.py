@@ -7,7 +7,7 @@ import sys
 
 BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
-    "twins", "hashes", "drift",
+    "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
 )  # fmt: skip
 
 

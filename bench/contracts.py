@@ -10,47 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from bench.record import ROOT, Figure, record, show
+from bench.process import run_module
+from bench.record import Figure, record, show
 
 ROWS, ROUNDS, SEED = 1_000_000, 3, 20261128
 CPU_TARGET_S, PEAK_TARGET_MB, SCANS_TARGET, RATIO_TARGET, GATE_TARGET_S = 2.6, 550, 2, 10, 0.5
 RULES = 34
 BATCHES = (1, 40, 400)
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a process took, and the JSON that it printed."""
-
-    cpu_s: float
-    peak_mb: float
-    told: dict[str, Any]
-
-
-def measure(module: str, *arguments: str) -> Cost:
-    """Run `python -m module` and return what it took.
-
-    A child's peak is at least its parent's size when it was started, so this process stays small.
-    """
-    command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        said = child.stdout.read()
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command)
-    told = json.loads(said.splitlines()[-1]) if said else {}
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, told)
 
 
 def judge(table: str, reasons: str) -> None:
@@ -92,11 +64,11 @@ def judge_gate(batches: str) -> None:
 def compare(folder: Path) -> dict[str, Figure]:
     """Return the figures of the contract beside Great Expectations'."""
     table, reasons = str(folder / "table.parquet"), str(folder / "reasons.parquet")
-    measure("bench.mixed_table", table, str(ROWS), str(SEED))
-    ours = [measure("bench.contracts", "judge", table, reasons) for _ in range(ROUNDS)]
-    theirs = measure("bench.rival_gx", table)
-    measure("bench.mixed_table", table, str(5 * ROWS), str(SEED))
-    more = measure("bench.contracts", "judge", table, reasons)
+    run_module("bench.mixed_table", table, str(ROWS), str(SEED))
+    ours = [run_module("bench.contracts", "judge", table, reasons) for _ in range(ROUNDS)]
+    theirs = run_module("bench.rival_gx", table)
+    run_module("bench.mixed_table", table, str(5 * ROWS), str(SEED))
+    more = run_module("bench.contracts", "judge", table, reasons)
     cpu, found = median(one.cpu_s for one in ours), ours[0].told["failures"]
     agreed = sum(found[name] == count for name, count in theirs.told["failures"].items())
     spread = (min(one.cpu_s for one in ours), max(one.cpu_s for one in ours))
@@ -122,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gristmill_contracts_") as name:
         figures = compare(Path(name))
     for batches in BATCHES:
-        rounds = [measure("bench.contracts", "gate", str(batches)) for _ in range(ROUNDS)]
+        rounds = [run_module("bench.contracts", "gate", str(batches)) for _ in range(ROUNDS)]
         cpu = [one.told["cpu_s"] for one in rounds]
         figures[f"gate step, {batches} batches"] = Figure(
             median(cpu), GATE_TARGET_S, "lower", ROUNDS, (min(cpu), max(cpu)), "CPU s"

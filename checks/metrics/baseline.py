@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -12,11 +12,13 @@ import numpy as np
 import polars as pl
 
 from checks.core.errors import TableError
-from checks.metrics.bins import Bins, as_numbers, choose_kind, cut, plain, revive
+from checks.metrics.bins import Bins, Kind, Measured, choose_kind, cut, measure, plain, revive
 from checks.metrics.drift import WORDS, Effect, Limits, compare, tell
+from checks.metrics.tabular_quantiles import Weighted
 
 SCHEMA = "gristmill.baseline/1"
 Of = Literal["metric", "column", "class"]
+Named = tuple[Of, str, str | None, pl.Series | Measured]  # of, name, split, values
 OWN_KEYS = (
     "sample_id", "uri", "row", "split", "label", "xxh3_128", "mtime_ns", "error", "pixel_digest",
     "changed_in_place",
@@ -107,16 +109,34 @@ def make_baseline(
     >>> [(one.name, one.split, one.median) for one in made.columns]
     [('label', 'train', None), ('luma_mean', None, 0.2)]
     """
+    return collect_baseline(list_columns(values, labels), about)
+
+
+def collect_baseline(columns: Iterable[Named], about: Mapping[str, Any]) -> Baseline:
+    """Return the baseline of columns that stand for themselves, or of their counts.
+
+    Args:
+        columns: of, name, split, and the values; a column of values that cannot be cut is passed
+            over. `Measured` ones are numbers if they hold any number, else names.
+        about: facts for people.
+    """
     made = []
-    for of, name, split, series in _every_column(values, labels):
-        kind = "category" if of == "class" else choose_kind(series)
+    for of, name, split, values in columns:
+        kind = _kind(of, values)
         if kind is not None:
-            bins = cut(series, kind)
-            picture = _frame_picture(series) if kind == "number" else ()
-            counts = tuple(bins.count(series))
-            drawn = (picture, _count_picture(picture, series))
-            made.append(Column(name, of, bins, counts, split, _median(bins, series), drawn))
+            told = measure(values, kind) if isinstance(values, pl.Series) else values
+            bins = cut(told, kind)
+            picture = _frame_picture(told.numbers) if kind == "number" else ()
+            drawn = (picture, _count_picture(picture, told.numbers))
+            counts, middle = tuple(bins.count(told)), _median(bins, told)
+            made.append(Column(name, of, bins, counts, split, middle, drawn))
     return Baseline(tuple(sorted(made, key=lambda one: one.key)), about)
+
+
+def _kind(of: Of, values: pl.Series | Measured) -> Kind | None:
+    if isinstance(values, Measured):
+        return "number" if values.numbers.keys.size else "category"
+    return "category" if of == "class" else choose_kind(values)
 
 
 def compare_baseline(
@@ -135,15 +155,22 @@ def compare_baseline(
         A record for each column: the fields of `Effect`, name, of, split, kind, median_baseline,
         median, sentence, and picture (edges or names, then and now) for the report.
     """
-    now: dict[tuple[str, str, str], pl.Series] = {
-        (of, name, split or ""): s for of, name, split, s in _every_column(values, labels)
+    return compare_columns(baseline, list_columns(values, labels), limits)
+
+
+def compare_columns(
+    baseline: Baseline, columns: Iterable[Named], limits: Limits
+) -> list[dict[str, Any]]:
+    """Return what `compare_baseline` does, for columns as `collect_baseline` takes them."""
+    now: dict[tuple[str, str, str], pl.Series | Measured] = {
+        (of, name, split or ""): values for of, name, split, values in columns
     }
     classes = sum(1 for of, _, _ in now if of == "class")
     rows = []
     for one in baseline.columns:
         # classes have half of the false alarms to themselves: many metrics must not drown them
-        columns = 2 * classes if one.of == "class" else 2 * (len(now) - classes)
-        rows.append(_compare(one, now.get(one.key), max(1, columns), limits))
+        sharing = 2 * classes if one.of == "class" else 2 * (len(now) - classes)
+        rows.append(_compare(one, now.get(one.key), max(1, sharing), limits))
     rank = {word: at for at, word in enumerate(WORDS)}
     return sorted(
         rows, key=lambda r: (-rank[r["word"]], -r["drift_psi"], -r["js_distance"], r["name"])
@@ -162,9 +189,8 @@ def flatten(rows: list[dict[str, Any]]) -> pl.DataFrame:
     )
 
 
-def _every_column(
-    values: Mapping[Of, pl.DataFrame], labels: pl.DataFrame
-) -> Iterator[tuple[Of, str, str | None, pl.Series]]:
+def list_columns(values: Mapping[Of, pl.DataFrame], labels: pl.DataFrame) -> Iterator[Named]:
+    """Yield every column that is compared: those of `values`, and the classes of each split."""
     for of, frame in values.items():
         for series in frame:
             if of != "metric" or series.name not in OWN_KEYS:
@@ -175,10 +201,11 @@ def _every_column(
 
 
 def _compare(
-    column: Column, series: pl.Series | None, columns: int, limits: Limits
+    column: Column, found: pl.Series | Measured | None, columns: int, limits: Limits
 ) -> dict[str, Any]:
-    gone = series is None
-    values = pl.Series([], dtype=pl.Float64) if series is None else series
+    gone = found is None
+    told_of = found if found is not None else Measured()
+    values = measure(told_of, column.bins.kind) if isinstance(told_of, pl.Series) else told_of
     counts = column.bins.count(values)
     effect = compare(column.bins, column.counts, counts, columns=columns, limits=limits)
     told = asdict(effect)
@@ -196,43 +223,46 @@ def _compare(
     }  # fmt: skip
 
 
-def _pair_pictures(column: Column, counts: list[int], values: pl.Series) -> dict[str, Any]:
+def _pair_pictures(column: Column, counts: list[int], values: Measured) -> dict[str, Any]:
     """Then and now, as counts in the same bins: equally wide ones, or the most frequent values."""
     if column.bins.kind == "number":
         edges, before = column.picture
         return {"edges": list(edges), "baseline": list(before),
-                "counts": list(_count_picture(edges, values))}  # fmt: skip
+                "counts": list(_count_picture(edges, values.numbers))}  # fmt: skip
     pairs = zip(column.bins.labels, column.counts, counts, strict=True)
     told = sorted((pair for pair in pairs if pair[1] or pair[2]), key=lambda p: (-p[1] - p[2], p))
     names, before, after = zip(*told[:PICTURE_NAMES], strict=True) if told else ((), (), ())
     return {"names": list(names), "baseline": list(before), "counts": list(after)}
 
 
-def _known(values: pl.Series) -> Any:
-    numbers = as_numbers(values)
-    return np.sort(numbers[np.isfinite(numbers)])
+def _median(bins: Bins, values: Measured) -> float | None:
+    if bins.kind != "number" or not values.numbers.keys.size:
+        return None
+    return _at_rank(values.numbers, (values.numbers.total - 1) // 2)
 
 
-def _median(bins: Bins, values: pl.Series) -> float | None:
-    known = _known(values) if bins.kind == "number" else ()
-    return float(known[(len(known) - 1) // 2]) if len(known) else None
+def _at_rank(numbers: Weighted, rank: int) -> float:
+    """The number of that rank, counted from 0."""
+    place = int(np.searchsorted(numbers.counts.cumsum(), rank, side="right"))
+    return float(numbers.keys[place])
 
 
-def _frame_picture(values: pl.Series) -> tuple[float, ...]:
-    known = _known(values)
-    if not known.size:
+def _frame_picture(numbers: Weighted) -> tuple[float, ...]:
+    total = numbers.total
+    if not total:
         return ()
-    low, high = known[known.size // 100], known[-1 - known.size // 100]
+    low, high = _at_rank(numbers, total // 100), _at_rank(numbers, total - 1 - total // 100)
     if low == high:
-        low, high = known[0], known[-1]
+        low, high = float(numbers.keys[0]), float(numbers.keys[-1])
     return tuple(np.linspace(low, high, PICTURE_BINS + 1).tolist()) if low < high else ()
 
 
-def _count_picture(edges: tuple[float, ...], values: pl.Series) -> tuple[int, ...]:
+def _count_picture(edges: tuple[float, ...], numbers: Weighted) -> tuple[int, ...]:
     if not edges:
         return ()
-    inside = np.clip(_known(values), edges[0], edges[-1])
-    return tuple(np.histogram(inside, bins=np.array(edges))[0].tolist())
+    inside = np.clip(numbers.keys, edges[0], edges[-1])
+    counts = np.histogram(inside, bins=np.array(edges), weights=numbers.counts)[0]
+    return tuple(int(n) for n in counts)
 
 
 def _plain_column(column: Column) -> dict[str, Any]:

@@ -6,12 +6,15 @@ step from 500 px to 499 px in every image would stay inside one bin and not be s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from checks.metrics.tabular_quantiles import NOTHING, Weighted, weigh
 
 Kind = Literal["number", "category"]
 FINE, COARSE = 40, 10  # bins that hold a fortieth, and a tenth, of the values
@@ -19,6 +22,40 @@ ATOM_COUNT_MIN = 5  # fewer equal values are chance
 NAMES_MAX = 50
 NAME_SHARE = 200  # a value held by less than a 200th is counted under "other"
 OTHER, MISSING = "(other)", "(missing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A column's values with their counts, of one `kind`.
+
+    numbers: those of a number. names: those of a category; unnamed: rows of values beyond them.
+    missing: rows without a value (null, NaN, infinite).
+    """
+
+    numbers: Weighted = NOTHING
+    names: Mapping[str, int] = field(default_factory=dict)
+    unnamed: int = 0
+    missing: int = 0
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return self.numbers.total + sum(self.names.values()) + self.unnamed + self.missing
+
+
+def measure(values: pl.Series, kind: Kind) -> Measured:
+    """Return the values of a column with their counts.
+
+    >>> measure(pl.Series(["a", None, "a"]), "category").names
+    {'a': 2}
+    """
+    if kind == "number":
+        numbers = as_numbers(values)
+        known = numbers[np.isfinite(numbers)]
+        weighted = weigh(known, np.ones(known.size, np.int64))
+        return Measured(weighted, missing=values.len() - known.size)
+    named = pl.DataFrame({"name": values.cast(pl.String)}).drop_nulls().group_by("name").len()
+    return Measured(names=dict(named.sort("name").iter_rows()), missing=values.null_count())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +101,25 @@ class Bins:
         )
         return there.to_numpy().astype(np.int64)
 
-    def count(self, values: pl.Series) -> list[int]:
+    def count(self, values: pl.Series | Measured) -> list[int]:
         """Return how many values each bin holds.
 
         >>> Bins("category", names=("L", "RGB")).count(pl.Series(["RGB", "P", None, "RGB"]))
         [0, 2, 1, 1]
         """
-        return [int(n) for n in np.bincount(self.place(values), minlength=self.size)]
+        if isinstance(values, pl.Series):
+            values = measure(values, self.kind)
+        counts = np.zeros(self.size, np.int64)
+        if self.kind == "number":
+            at = np.searchsorted(np.array(self.edges), values.numbers.keys, side="left")
+            np.add.at(counts, at, values.numbers.counts)
+        else:
+            known = dict(zip(self.names, range(len(self.names)), strict=True))
+            for name, count in values.names.items():
+                counts[known.get(name, len(self.names))] += count
+            counts[-2] += values.unnamed
+        counts[-1] = values.missing
+        return [int(n) for n in counts]
 
     def merge(self, counts: list[int] | tuple[int, ...]) -> list[int]:
         """Return the counts of about ten bins, the missing ones last; those of a category as is.
@@ -99,22 +148,24 @@ def cut_numbers(values: pl.Series) -> Bins:
     >>> cut_numbers(pl.Series([7] * 30)).edges
     (6.999999999999999, 7.0)
     """
-    numbers = as_numbers(values)
-    known = np.sort(numbers[np.isfinite(numbers)])
+    return cut(values, "number")
+
+
+def _cut_numbers(known: Weighted) -> Bins:
     fine, coarse = _edges(known, FINE), _edges(known, COARSE)
     edges = np.union1d(fine, coarse)
     at = np.searchsorted(edges, coarse)
     return Bins("number", tuple(edges.tolist()), tuple(int(place) for place in at))
 
 
-def _edges(known: npt.NDArray[np.float64], levels: int) -> npt.NDArray[np.float64]:
-    if known.size == 0:
-        return known
-    ranks = -(-np.arange(1, levels) * known.size // levels) - 1
-    distinct, counts = np.unique(known, return_counts=True)
-    atoms = distinct[counts >= max(ATOM_COUNT_MIN, known.size / levels)]
-    inner = np.unique(known[ranks[ranks >= 0]])
-    inner = inner[inner < known[-1]]  # above the largest value nothing has been seen yet
+def _edges(known: Weighted, levels: int) -> npt.NDArray[np.float64]:
+    keys, counts = known
+    if keys.size == 0:
+        return keys
+    ranks = -(-np.arange(1, levels) * known.total // levels) - 1
+    atoms = keys[counts >= max(ATOM_COUNT_MIN, known.total / levels)]
+    inner = np.unique(keys[np.searchsorted(counts.cumsum(), ranks[ranks >= 0], side="right")])
+    inner = inner[inner < keys[-1]]  # above the largest value nothing has been seen yet
     return np.unique(np.concatenate([inner, atoms, np.nextafter(atoms, -np.inf)]))
 
 
@@ -124,11 +175,13 @@ def cut_categories(values: pl.Series) -> Bins:
     >>> cut_categories(pl.Series(["JPEG"] * 9 + ["PNG"] * 6 + ["GIF"])).names
     ('JPEG', 'PNG')
     """
-    counted = pl.DataFrame({"name": values.cast(pl.String)}).drop_nulls().group_by("name").len()
-    least = max(ATOM_COUNT_MIN, len(values) / NAME_SHARE)
-    kept = counted.filter(pl.col("len") >= least)
-    kept = kept.sort("len", "name", descending=[True, False]).head(NAMES_MAX)
-    return Bins("category", names=tuple(kept["name"].to_list()))
+    return cut(values, "category")
+
+
+def _cut_categories(values: Measured) -> Bins:
+    least = max(ATOM_COUNT_MIN, values.total / NAME_SHARE)
+    kept = sorted((-count, name) for name, count in values.names.items() if count >= least)
+    return Bins("category", names=tuple(name for _, name in kept[:NAMES_MAX]))
 
 
 def choose_kind(values: pl.Series) -> Kind | None:
@@ -147,9 +200,10 @@ def choose_kind(values: pl.Series) -> Kind | None:
     return "category" if known.n_unique() <= few else None
 
 
-def cut(values: pl.Series, kind: Kind) -> Bins:
+def cut(values: pl.Series | Measured, kind: Kind) -> Bins:
     """Return the bins of `values`."""
-    return cut_numbers(values) if kind == "number" else cut_categories(values)
+    told = measure(values, kind) if isinstance(values, pl.Series) else values
+    return _cut_numbers(told.numbers) if kind == "number" else _cut_categories(told)
 
 
 def plain(bins: Bins) -> dict[str, Any]:

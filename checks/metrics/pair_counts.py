@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from checks.core.errors import TableError
-from checks.core.whole_file import replace_file
+from checks.metrics.frame_archive import read_frames, write_frames
 from checks.metrics.tabular_pairs import Candidate, cell
 from checks.metrics.tabular_profile import PROFILE_VERSION, ColumnProfile
 
@@ -25,14 +22,7 @@ class PairCounts:
 
     def write(self, path: Path) -> None:
         """Write the counts as one file; it is there whole or not at all."""
-        content = BytesIO()
-        with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-            for i, frame in enumerate(self.frames):
-                held = BytesIO()
-                if frame is not None:
-                    frame.write_parquet(held, compression="zstd")
-                archive.writestr(str(i), held.getvalue())
-        replace_file(path, content.getvalue())
+        write_frames(path, {str(at): frame for at, frame in enumerate(self.frames)})
 
 
 def read_pairs(path: Path) -> PairCounts:
@@ -41,12 +31,7 @@ def read_pairs(path: Path) -> PairCounts:
     Raises:
         TableError: the file is none, or is damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = [archive.read(str(i)) for i in range(len(archive.namelist()))]
-        return PairCounts(tuple(pl.read_parquet(BytesIO(one)) if one else None for one in held))
-    except (OSError, KeyError, zipfile.BadZipFile, pl.exceptions.PolarsError) as broken:
-        raise TableError(str(path), "no counts of pairs", got=str(broken)) from broken
+    return PairCounts(tuple(read_frames(path).values()))
 
 
 def mark_candidates(candidates: Sequence[Candidate], columns: Sequence[ColumnProfile]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from checks.metrics.counting_kernel import REGISTERS
 from checks.metrics.number_kernel import BUCKET_BITS
@@ -117,12 +118,13 @@ def _rank(state: TableState) -> pl.DataFrame:
 
 
 def _as_numbers(state: TableState) -> pl.DataFrame:
-    """The buckets with a number for each: its middle, or the hour that a date's begins with."""
+    """The buckets with a number for each: its middle, a length, or the hour that it begins with."""
     key = pl.col("key")
     place = key.abs() - 1
     below = place * 2 ** (52 - BUCKET_BITS) + 2 ** (51 - BUCKET_BITS)
     middle = below.reinterpret(dtype=pl.Float64)
-    size = pl.when(pl.col("form") == "number").then(middle).otherwise(place * HOUR)
+    step = pl.when(pl.col("form") == "length").then(1.0).otherwise(HOUR)
+    size = pl.when(pl.col("form") == "number").then(middle).otherwise(place * step)
     bounds = state.moments.select("column", "form", "low", "high")
     told = state.buckets.join(bounds, on=["column", "form"], how="left", maintain_order="left")
     number = pl.when(key > 0).then(size).otherwise(-size).clip("low", "high")
@@ -133,7 +135,7 @@ def describe_column(column: ColumnCounts) -> ColumnProfile:
     """Return what is known of a column from its counts."""
     form = tell_date_form(column)
     kind = tell_kind(column, form)
-    numbers = _numbers_of(column, form if kind == "datetime" else "number")
+    numbers = numbers_of(column, form if kind == "datetime" else "number")
     bounds = quantiles(numbers)
     edges, bins = histogram(numbers, bounds)
     counts, heavy = column.counts, column.heavy
@@ -158,16 +160,38 @@ def describe_column(column: ColumnCounts) -> ColumnProfile:
     )  # fmt: skip
 
 
-def _numbers_of(column: ColumnCounts, form: str | None) -> Weighted:
-    """The finite numbers with their counts: exact where all values are known."""
+def numbers_of(column: ColumnCounts, form: str | None) -> Weighted:
+    """Return the finite numbers of a column with their counts.
+
+    Exact where all values are known; elsewhere the heaviest are, and the others stand for a bucket.
+    """
+    values = column.heavy.get("value", _NO_TEXTS).drop_nulls("number")
+    known = weigh(values["number"].to_numpy(), values["count"].to_numpy())
     if form == "number" and column.exact and column.dtype != "Boolean":
-        known = column.heavy.get("value", _NO_TEXTS).drop_nulls("number")
-        return weigh(known["number"].to_numpy(), known["count"].to_numpy())
+        return known
     found = column.numbers.get(form or "", NOTHING)
-    zeros = column.counts.get("zero", 0) if form == "number" else 0
-    if not zeros:
+    if form != "number":
         return found
-    return weigh(np.append(found.keys, 0.0), np.append(found.counts, zeros))
+    zeros = column.counts.get("zero", 0)
+    heavy = known.pick(known.keys != 0)
+    rest = found.counts.copy()
+    np.subtract.at(rest, _places(found.keys, heavy.keys), heavy.counts)
+    return weigh(
+        np.concatenate([found.keys[rest > 0], heavy.keys, [0.0] if zeros else []]),
+        np.concatenate([rest[rest > 0], heavy.counts, [zeros] if zeros else []]).astype(np.int64),
+    )
+
+
+def _places(buckets: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The place among the middles of buckets of the bucket that each number lies in."""
+    at = np.searchsorted(_bucket(buckets), _bucket(numbers))
+    return np.minimum(at, max(buckets.size - 1, 0)).astype(np.int64)
+
+
+def _bucket(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bucket that a number lies in, as an integer that grows with it."""
+    size = (np.abs(numbers).view(np.int64) >> (52 - BUCKET_BITS)) + 1
+    return np.where(numbers < 0, -size, size)
 
 
 def _moments(column: ColumnCounts, numbers: Weighted, form: str | None) -> dict[str, Any]:

@@ -92,11 +92,22 @@ class Numbers:
         dense: NDArray[np.uint32], hashes: Words,
     ) -> None:  # fmt: skip
         """Count one batch; `dense` is all zero before and after."""
-        reach = np.array([BUCKET_SPAN, -1, BUCKET_SPAN, -1], np.int64)
+        reach = self.no_reach()
+        for given in (numbers, raw):  # one kind of array, so that the pass is compiled once
+            given.setflags(write=False)
         told = measure_numbers(
             numbers, raw, *valid, self.step, self.counts, self.ends, dense, reach, hashes
         )
         self.moments = _join(self.moments, told)
+        self.take(dense, reach)
+
+    @staticmethod
+    def no_reach() -> Counts:
+        """Return the reach of buckets of which none was touched."""
+        return np.array([BUCKET_SPAN, -1, BUCKET_SPAN, -1], np.int64)
+
+    def take(self, dense: NDArray[np.uint32], reach: Counts) -> None:
+        """Add what lies in `dense` within `reach`, and leave it all zero."""
         for row, sign in ((1, -1), (0, 1)):
             window = dense[row, reach[2 * row] : reach[2 * row + 1] + 1]
             touched = np.flatnonzero(window)

@@ -28,6 +28,7 @@ _VIOLATION_MAX, _AMBIGUOUS_MAX, _LIFT_MIN = 0.15, 0.05, 0.8
 _VARIED = ((SUPPORT_MIN, 5), (0.01, 0.05))  # rows and share: of another key's value, of any other
 _ODDS_MAX = 0.4  # of one other value, beyond which variation looks like chance
 _WIDE, _PAIRED = 256, 32  # columns that take part; keys that are tried in pairs
+_PAIR_ROWS = 8192  # of the sample, for pairs: there are hundreds of them
 _EXACT = 0.9  # the lift of a column alone from which no pair is tried
 _EVIDENCE_MIN = 10  # neighbouring rows with one key before the screen trusts it
 
@@ -54,7 +55,7 @@ def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Cand
     singles: Lifts = {(name,): _lift(codes, codes[:, place[name]], chance) for name in keys}
     for names, lift in singles.items():
         lift[place[names[0]]] = 0.0
-    pairs = _pair(codes, chance, place, singles)
+    pairs = _pair(codes[:_PAIR_ROWS], chance, place, singles)
     chosen = [*_choose(singles, fixed, 0.6, _SINGLES), *_choose(pairs, fixed, 0.7, _PAIRS)]
     joined = find_joined(coded, {c.name: told(pl.col(c.name), c) for c in fixed})
     return [*(Candidate(determinants, dependent) for determinants, dependent in chosen), *joined]

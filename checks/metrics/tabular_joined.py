@@ -89,9 +89,13 @@ def find_joined(sample: pl.DataFrame, texts: Mapping[str, pl.Expr]) -> list[Join
 
 def _share(wholes: Sequence[str], parts: Sequence[str], fits: Callable[[str, str], bool]) -> bool:
     """Whether `fits` holds for most of the rows; an empty part fits nothing."""
-    pairs = zip(wholes, parts, strict=True)
-    hits = sum(bool(part) and len(part) < len(whole) and fits(whole, part) for whole, part in pairs)
-    return hits >= _FITS_MIN * len(wholes)
+    left = (1 - _FITS_MIN) * len(wholes)
+    for whole, part in zip(wholes, parts, strict=True):
+        if not part or len(part) >= len(whole) or not fits(whole, part):
+            left -= 1
+            if left < 0:
+                return False
+    return bool(wholes)
 
 
 def _mark(wholes: Sequence[str], ones: Sequence[str], twos: Sequence[str]) -> str | None:

@@ -32,6 +32,27 @@ class Reading:
     read: Callable[[], Iterable[pl.DataFrame]]
 
 
+def fold_states(
+    parts: Sequence[Reading], folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> TableState:  # fmt: skip
+    """Return the state of all rows of `parts`; see `profile_parts`."""
+    told = progress or (lambda _done, _total: None)
+
+    def measure(place: int) -> TableState:
+        state = tally_rows(parts[place].schema, parts[place].read())
+        told(place + 1, len(parts))
+        return state
+
+    fold = Fold(
+        f"state{STATE_VERSION}", measure, lambda a, b: merge_states([a, b]), TableState.write,
+        read_state,
+    )  # fmt: skip
+    state = fold.run([part.mark for part in parts], folder)
+    told(len(parts), len(parts))
+    return state
+
+
 def profile_parts(
     parts: Sequence[Reading], *, label: str | None, folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -44,20 +65,7 @@ def profile_parts(
         folder: where the state of each part is kept, so that a part is counted once, ever.
         progress: told of the parts done and of all of them.
     """
-    told = progress or (lambda _done, _total: None)
-
-    def measure(place: int) -> TableState:
-        state = tally_rows(parts[place].schema, parts[place].read())
-        told(place + 1, len(parts))
-        return state
-
-    fold = Fold(
-        f"state{STATE_VERSION}", measure, lambda a, b: merge_states([a, b]), TableState.write,
-        read_state,
-    )  # fmt: skip
-    marks = [part.mark for part in parts]
-    state = fold.run(marks, folder)
-    told(len(parts), len(parts))
+    state = fold_states(parts, folder, progress)
 
     def count(candidates: list[Candidate], columns: list[ColumnProfile]) -> None:
         pairs = Fold(
@@ -65,6 +73,6 @@ def profile_parts(
             lambda place: count_pairs(candidates, columns, parts[place].read()),
             lambda a, b: join_pairs(candidates, a, b), PairCounts.write, read_pairs,
         )  # fmt: skip
-        give_counts(candidates, pairs.run(marks, folder))
+        give_counts(candidates, pairs.run([part.mark for part in parts], folder))
 
     return finish_profile(state, label, count)

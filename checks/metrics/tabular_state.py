@@ -7,17 +7,15 @@ to a capacity, and beyond it each count is too low by at most what was `shed`.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import reduce
-from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
 from checks.core.errors import TableError
-from checks.core.whole_file import replace_file
+from checks.metrics.frame_archive import read_frames, write_frames
 
 STATE_VERSION = 2
 SAMPLE_ROWS = 20_000
@@ -61,14 +59,8 @@ class TableState:
 
     def write(self, path: Path) -> None:
         """Write the state as one file of Parquet frames; it is there whole or not at all."""
-        held = BytesIO()
-        with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
-            for name in FRAMES:
-                content = BytesIO()
-                getattr(self, name).write_parquet(content, compression="zstd")
-                archive.writestr(f"{name}.parquet", content.getvalue())
-            archive.writestr("about", f"{STATE_VERSION} {self.row_count}")
-        replace_file(path, held.getvalue())
+        about = pl.DataFrame({"version": [STATE_VERSION], "rows": [self.row_count]})
+        write_frames(path, {"about": about, **{name: getattr(self, name) for name in FRAMES}})
 
 
 FRAMES = tuple(field.name for field in fields(TableState) if field.name != "row_count")
@@ -80,18 +72,15 @@ def read_state(path: Path) -> TableState:
     Raises:
         TableError: the file is none, is damaged, or is of another version.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            version, rows = archive.read("about").split()
-            frames = {
-                name: pl.read_parquet(BytesIO(archive.read(f"{name}.parquet"))) for name in FRAMES
-            }
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, pl.exceptions.PolarsError) as broken:
-        raise TableError(str(path), "no state of a table", got=str(broken)) from broken
-    if int(version) != STATE_VERSION:
-        raise TableError(str(path), "a state of another version", got=int(version),
+    frames = read_frames(path)
+    about = frames.pop("about", None)
+    if about is None or set(frames) != set(FRAMES):
+        raise TableError(str(path), "no state of a table", got=", ".join(frames))
+    version, rows = about.row(0)
+    if version != STATE_VERSION:
+        raise TableError(str(path), "a state of another version", got=version,
                          allowed=f"{STATE_VERSION}.")  # fmt: skip
-    return TableState(**frames, row_count=int(rows))
+    return TableState(**frames, row_count=rows)  # type: ignore[arg-type]
 
 
 def merge_states(states: Iterable[TableState]) -> TableState:

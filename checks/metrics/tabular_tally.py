@@ -30,9 +30,12 @@ HOUR = 3600.0
 NESTED = ("List", "Array", "Struct", "Binary", "Object", "Null")
 _NUMBERS = ("Int", "UInt", "Float", "Decimal", "Boolean")
 _FLOATS = ("Float", "Decimal", "Int128", "UInt128")  # counted by their value as a Float64
-_NO_BITS = np.zeros(0, np.uint8)
+_NO_BITS = np.frombuffer(b"", np.uint8)  # not to be written to, as all of Arrow's buffers
 
 Words = NDArray[np.uint64]
+Counted = tuple[  # as COUNTS, shortest and longest, rows by length, reach of these
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32], NDArray[np.int64]
+]
 Written = tuple[Words, Words, NDArray[np.uint8]]  # hashes of values and of shapes, marks
 
 
@@ -114,7 +117,10 @@ class ColumnTally:
     def _add_texts(self, values: pl.Series, scratch: Scratch) -> Words:
         n = scratch.rows
         hashes, shapes, marks = scratch.hashes[:n], scratch.shapes[:n], scratch.marks[:n]
-        measure(values, self.totals, self.lengths, (hashes, shapes, marks))
+        reach = Numbers.no_reach()
+        counted = (self.totals, self.lengths, scratch.dense, reach)
+        measure(values, counted, (hashes, shapes, marks))
+        self._form("length", 1.0).take(scratch.dense, reach)
 
         def tell(rows: NDArray[Any]) -> pl.Series:
             return values.gather(rows).str.strip_chars()
@@ -189,24 +195,25 @@ def _buffers(values: pl.Series, kind: type[Any]) -> tuple[NDArray[Any], tuple[An
     return held, (_NO_BITS if bits is None else np.frombuffer(bits, np.uint8), array.offset)
 
 
-def measure(
-    texts: pl.Series, totals: NDArray[np.int64], lengths: NDArray[np.int64], out: Written
-) -> None:
-    """Count texts into `totals` and `lengths` and write `out`, as `measure_texts` does."""
+def measure(texts: pl.Series, counted: Counted, out: Written) -> None:
+    """Add texts to what is `counted` and write `out`, as `measure_texts` does."""
     array = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
     bits, places, data = array.buffers()
     offsets = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
     valid = _NO_BITS if bits is None else np.frombuffer(bits, np.uint8)
     content = _NO_BITS if data is None else np.frombuffer(data, np.uint8)
-    measure_texts(content, offsets, valid, array.offset, *make_lookups(), totals, lengths,
-                  *out)  # fmt: skip
+    kinds, table, words = make_lookups()
+    totals, lengths, dense, reach = counted
+    measure_texts(content, offsets, valid, array.offset, kinds, table, words, totals, lengths,
+                  dense, reach, *out)  # fmt: skip
 
 
 def _hash(texts: pl.Series) -> Words:
     """The hashes of some texts that are not counted."""
     hashes, shapes = np.empty(texts.len(), np.uint64), np.empty(texts.len(), np.uint64)
-    totals, lengths = np.zeros(len(text_kernel.COUNTS), np.int64), np.zeros(2, np.int64)
-    measure(texts, totals, lengths, (hashes, shapes, np.empty(texts.len(), np.uint8)))
+    unused = (np.zeros(len(text_kernel.COUNTS), np.int64), np.zeros(2, np.int64),
+              np.zeros((2, 1), np.uint32), Numbers.no_reach())  # fmt: skip
+    measure(texts, unused, (hashes, shapes, np.empty(texts.len(), np.uint8)))
     return hashes
 
 
@@ -308,3 +315,15 @@ def _registers(column: int, tally: ColumnTally) -> pl.DataFrame:
         "column": np.full(held.size, column, np.uint32), "place": held.astype(np.uint16),
         "rank": tally.registers[held],
     })  # fmt: skip
+
+
+def compile_kernels() -> None:
+    """Count a row of each type, so that the passes are compiled: half a minute, once only."""
+    table = pl.DataFrame({
+        "text": ["a 1", None], "float": [1.5, None], "whole": [1, None], "sure": [1, 2],
+        "day": pl.Series(["2013-01-01", None]).str.to_date(),
+    })  # fmt: skip
+    for rows in (table, table.head(1)):
+        tally = TableTally(rows.schema)
+        tally.add(rows)
+        tally.finish()

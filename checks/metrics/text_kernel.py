@@ -208,8 +208,8 @@ def read_head(data: Bytes, first: int, last: int, dashes: int, slashes: int, see
 @compiled
 def measure_texts(
     data: Bytes, offsets: Counts, valid: Bytes, first_bit: int, kinds: Bytes,
-    table: NDArray[np.int32], words: Words, totals: Counts, lengths: Counts, hashes: Words,
-    shapes: Words, marks: Bytes,
+    table: NDArray[np.int32], words: Words, totals: Counts, lengths: Counts,
+    dense: NDArray[np.uint32], reach: Counts, hashes: Words, shapes: Words, marks: Bytes,
 ) -> None:  # fmt: skip
     """Count one batch of texts.
 
@@ -218,6 +218,8 @@ def measure_texts(
         valid, first_bit: Arrow's validity bitmap (empty: all valid) and where it begins.
         kinds, table, words: what `make_lookups` returns.
         totals: as COUNTS. lengths: shortest and longest stripped text, in characters.
+        dense, reach: shape (2, K) and (4,), how many texts have each length, and the first and
+            the last length that any has; as in `measure_numbers`.
         hashes, shapes: shape (N,), written: 0 where the text is null, empty or blank.
         marks: shape (N,), written: what the text may turn out to be.
     """
@@ -242,3 +244,6 @@ def measure_texts(
         totals[8] += length
         totals[9] += 1
         lengths[0], lengths[1] = min(lengths[0], length), max(lengths[1], length)
+        place = min(length, dense.shape[1] - 1)
+        dense[0, place] += 1
+        reach[0], reach[1] = min(reach[0], place), max(reach[1], place)

@@ -14,7 +14,8 @@ import polars as pl
 
 DRIFTED = "drift_large_count"
 WHOLE = "all"
-PROPERTY_LEAK = "property_label_leak"  # of labels by a property of the file, not of test rows
+# leaks of labels by a column or by a property of the file, which are not rows of test in train
+COLUMN_LEAKS = ("property_label_leak", "column_label_leak", "identifier_feature", "future_in_train")
 KEYS = ("sample_id", "uri", "row", "split", "label", "xxh3_128", "byte_size")
 UNREADABLE, MISSING_LABEL = "unreadable", "missing_label"
 COUNTS = ("row_count", "train_count", "class_count", "smallest_class_count")
@@ -106,7 +107,7 @@ def _count_marks(
         "flagged_frac": hits,
         "duplicate_rate": hits.filter(pl.col("dimension") == "duplicate"),
         "leak_rate": hits.filter(
-            (pl.col("dimension") == "leak") & (pl.col("check_id") != PROPERTY_LEAK)
+            (pl.col("dimension") == "leak") & ~pl.col("check_id").is_in(COLUMN_LEAKS)
         ).join(placed.filter(pl.col("split") == "train"), on="sample_id", how="semi"),
     }
     marks = [frame.select("sample_id", pl.lit(name).alias("mark")) for name, frame in named.items()]

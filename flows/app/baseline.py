@@ -7,7 +7,7 @@ pass such a chain of comparisons step by step.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,18 +18,20 @@ import polars as pl
 from checks.core.errors import TableError
 from checks.metrics.baseline import (
     Baseline,
-    Of,
-    compare_baseline,
+    Named,
+    collect_baseline,
+    compare_columns,
     flatten,
-    make_baseline,
+    list_columns,
 )
 from checks.metrics.drift import WORDS, Limits
 from checks.metrics.image_schema import METRICS_VERSION
-from checks.metrics.tabular_profile import number_of, text_of
-from checks.sources.identity import digest_rows
+from checks.metrics.tabular_measured import How, measure_classes, measure_columns
+from checks.metrics.tabular_parts import fold_states
 from flows.app.config import Config
-from flows.app.intake import KEY, open_data, read_table_profile
+from flows.app.intake import cache_of, open_data, read_table_profile
 from flows.app.store import RunFolder, StoreError, writing
+from flows.app.table_intake import open_parts, refuse_changed
 
 FILE = "baseline.json"
 LEFT_OUT = ("identifier", "datetime")  # they grow by nature
@@ -40,7 +42,7 @@ def approve(run_path: Path, out: Path | None = None) -> tuple[Path, Baseline]:
     """Store what the columns of a run look like as the baseline of later runs.
 
     Args:
-        run_path: the run folder; its metrics are read, and for a table the data again.
+        run_path: the run folder; its metrics are read, of a table the states of its files.
         out: the file; baseline.json beside the configuration by default.
 
     Raises:
@@ -63,24 +65,24 @@ def describe(config: Config, run: RunFolder) -> Baseline:
         StoreError: nothing is measured yet, or the data of a table has changed since.
     """
     profile = run.read_json("profile.json")
-    samples, metrics = run.read_table("samples"), run.read_table("metrics")
-    wanted: dict[str, str] = {}
-    source = None
-    if profile.get("modality") == "table":
-        source = open_data(config)
-        _refuse_changed(source, samples)
+    if not profile:
+        raise StoreError(str(run.path), "nothing is measured yet", advice="Run it first.")
+    wanted: dict[str, How] = {}
+    source = open_data(config)
+    if source.modality == "table":
+        refuse_changed(config, run, source)
         kinds = {column.name: column.kind for column in read_table_profile(run).features}
         wanted = {name: _reading(kind) for name, kind in kinds.items() if kind not in LEFT_OUT}
-    values = read_values(samples, metrics, source, wanted)
-    measured = datetime.fromtimestamp(run.file("metrics.parquet").stat().st_mtime, UTC)
+    columns = list(read_columns(config, run, source, wanted))
+    measured = datetime.fromtimestamp(run.file("profile.json").stat().st_mtime, UTC)
     about = {
         "run": run.path.resolve().name, "source": config.source.path,
-        "modality": profile.get("modality"), "samples": samples.height,
+        "modality": profile.get("modality"), "samples": profile.get("samples"),
         "splits": profile.get("splits"), "measured": measured.isoformat(timespec="seconds"),
         "read_as": wanted, "gristmill": version("gristmill"),
         "metrics_version": profile.get("metrics_version"),
     }  # fmt: skip
-    return make_baseline(values, samples.select("split", "label"), about)
+    return collect_baseline(columns, about)
 
 
 def load(path: Path) -> Baseline:
@@ -121,17 +123,16 @@ def measure_drift(config: Config, run: RunFolder, source: Any) -> Mapping[str, A
     baseline = load(path)
     limits = Limits(asked.psi_moderate, asked.psi_large, asked.ratio_moderate, asked.ratio_large,
                     asked.moved_frac_min, asked.false_alarm)  # fmt: skip
-    samples, metrics = run.read_table("samples"), run.read_table("metrics")
     wanted = baseline.about.get("read_as") or {}
-    values = read_values(samples, metrics, source if wanted else None, wanted)
+    columns = read_columns(config, run, source, wanted)
     note: str | None = None
     if source.modality == "image" and baseline.about.get("metrics_version") != METRICS_VERSION:
-        values = {"metric": metrics.select("sample_id")}
+        columns = (column for column in columns if column[0] == "class")
         note = (
             f"drift: {asked.baseline} was measured by another version of the metrics, so only the "
             f"classes are compared. Approve anew: {APPROVE.format(file=asked.baseline)}"
         )
-    rows = compare_baseline(baseline, values, samples.select("split", "label"), limits)
+    rows = compare_columns(baseline, columns, limits)
     told = {"file": asked.baseline, "digest": baseline.digest, **baseline.about}
     return _store(run, {
         "baseline": told, "limits": asked.model_dump(exclude={"baseline"}), "columns": rows,
@@ -139,48 +140,35 @@ def measure_drift(config: Config, run: RunFolder, source: Any) -> Mapping[str, A
     })  # fmt: skip
 
 
-def read_values(
-    samples: pl.DataFrame, metrics: pl.DataFrame, source: Any, wanted: Mapping[str, str]
-) -> dict[Of, pl.DataFrame]:
-    """Return what is compared: the metrics of each sample, and the wanted columns of a table.
+def read_columns(
+    config: Config, run: RunFolder, source: Any, wanted: Mapping[str, How]
+) -> Iterator[Named]:
+    """Yield what is compared: metrics of images or columns of a table, and the classes.
 
     Args:
-        samples: tables.Samples.
-        metrics: one row for each sample.
-        source: the table; not read where nothing is `wanted`.
-        wanted: columns and how each is read: number, category, or length (of a text).
-
+        config: names the data.
+        run: a run that has been profiled.
+        source: the data; of a table only the states are read, which hold no row.
+        wanted: columns of a table and how each is read.
     """
-    sizes = samples.select("sample_id", "byte_size")
-    measured = metrics.join(sizes, on="sample_id", how="left", coalesce=True)
-    if not wanted:
-        return {"metric": measured}
-    scan = source.scan()
-    types = scan.collect_schema()
-    read = [_read(name, str(types[name]), how) for name, how in wanted.items() if name in types]
-    keyed = samples.select(*KEY).lazy().join(scan.select(*KEY, *read), on=KEY, how="inner")
-    return {"metric": measured, "column": keyed.drop(KEY).collect(engine="streaming")}
+    if source.modality == "image":
+        samples, metrics = run.read_table("samples"), run.read_table("metrics")
+        sizes = samples.select("sample_id", "byte_size")
+        measured = metrics.join(sizes, on="sample_id", how="left", coalesce=True)
+        yield from list_columns({"metric": measured}, samples.select("split", "label"))
+        return
+    state = fold_states(open_parts(config, run, source), cache_of(config, run))
+    for name, values in measure_columns(state, wanted):
+        yield "column", name, None, values
+    if source.label is not None:
+        roles = source.count_roles().with_columns(pl.col("label").replace(config.labels.rename))
+        for (split,), part in roles.group_by("split", maintain_order=True):
+            counts = part.group_by("label").agg(pl.sum("count"))
+            yield "class", "label", split, measure_classes(dict(counts.iter_rows()))
 
 
-def _refuse_changed(source: Any, samples: pl.DataFrame) -> None:
-    now = digest_rows(source.scan(), source.content_columns)
-    same = now.join(samples, on=[*KEY, "xxh3_128"], how="semi").height
-    if same != samples.height or same != now.height:
-        told = f"{same} of {samples.height} rows are as they were"
-        raise StoreError("baseline", "the data has changed since it was measured", got=told,
-                         advice="Run it again, then approve that run.")  # fmt: skip
-
-
-def _reading(kind: str) -> str:
-    return {"number": "number", "text": "length"}.get(kind, "category")
-
-
-def _read(name: str, dtype: str, how: str) -> pl.Expr:
-    if how == "number":
-        return number_of(name, dtype).alias(name)
-    text = text_of(name, dtype)
-    filled = pl.when(text != "").then(text)
-    return (filled.str.len_chars().cast(pl.Int64) if how == "length" else filled).alias(name)
+def _reading(kind: str) -> How:
+    return "number" if kind == "number" else "length" if kind == "text" else "category"
 
 
 def _list_new(run: RunFolder, baseline: Baseline) -> list[str]:

@@ -73,12 +73,12 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
 def _profile_columns(
     config: Config, run: RunFolder, source: Any, progress: Progress | None
 ) -> Facts:
-    from flows.app.table_intake import measure_columns, open_parts  # noqa: PLC0415 - slow
+    from flows.app.table_intake import mark_content, measure_columns  # noqa: PLC0415 - numba
 
     settings = config.section_digest("source", "labels", "split", "profile")
-    parts, marks = open_parts(config, run, source)
-    named = [part.fact.uri for part in parts]
-    inputs = _digest(PROFILE_VERSION, settings, config.anchor, named, marks)
+    named = [fact.uri for fact in source.files]
+    content = mark_content(config, run, source)
+    inputs = _digest(PROFILE_VERSION, settings, config.anchor, named, content)
     if run.fresh("profile", inputs):
         return _skipped("profile")
     run.discard(_from("profile"))
@@ -100,10 +100,11 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     """
     from flows.app.baseline import measure_drift  # noqa: PLC0415 - slow imports
     from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
-    from flows.app.table_intake import need_rows  # noqa: PLC0415
 
     source = open_data(config)
     if source.modality == "table":
+        from flows.app.table_intake import need_rows  # noqa: PLC0415 - numba is slow to import
+
         need_rows(config, run, source)
     settings = config.section_digest("source", "contract", "drift", "gate", "shards")
     rules = [
@@ -219,11 +220,16 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
     if run.fresh("report", inputs):
         return _skipped("report")
     source = open_data(config)
+    judged = run.has("findings.parquet")  # without findings nothing is told of checks
+    checks = {c.id: c for c in chosen_checks(config, source.modality)} if judged else {}
     told = build_report(
-        run.path, source=source, truth=read_truth(config), title=config.report.title,
+        run.path,
+        source=source,
+        truth=read_truth(config),
+        title=config.report.title,
         max_thumbnails=config.report.max_thumbnails,
-        checks={one.id: one for one in chosen_checks(config, source.modality)},
-    )  # fmt: skip
+        checks=checks,
+    )
     write_report(run.path, told)
     del progress
     return _done(run, "report", inputs, report=str(run.file("report.html")))

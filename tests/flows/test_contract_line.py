@@ -11,6 +11,7 @@ from flows.app.intake import open_data
 from flows.app.judging import check_digests, judge, run_gate
 from flows.app.stations import profile
 from flows.app.store import open_run
+from flows.app.table_intake import need_rows
 
 CONTRACT = """
 columns:
@@ -46,6 +47,7 @@ def test_a_contract_in_the_line(tmp_path: Path) -> None:
     config = load_config(tmp_path / "run.toml")
     run = open_run(config, tmp_path / "run")
     profile(config, run)
+    need_rows(config, run, open_data(config))
     source = open_data(config)
     found, _, facts = judge(config, run, source, None)
     run.write_json("checks.json", {"facts": facts})

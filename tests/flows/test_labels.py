@@ -24,5 +24,5 @@ def test_renamed_labels_are_one_class(tmp_path: Path, write_config: Callable[...
         run = open_run(config, tmp_path / "run")
         facts = run_line(config, run, until="profile", train=False).stations[0]
         assert not facts["skipped"]
-        seen.append(set(run.read_table("samples")["label"]))
+        seen.append(set(run.read_json("profile.json")["classes"]))
     assert seen == [{"yes", "yes.", "no"}, {"yes", "no"}]

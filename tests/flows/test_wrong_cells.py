@@ -16,6 +16,7 @@ from flows.app.intake import open_data, read_table_profile
 from flows.app.sections import ChecksSection
 from flows.app.stations import profile
 from flows.app.store import RunFolder, open_run
+from flows.app.table_intake import need_rows
 from flows.app.targets import open_target
 from flows.app.wrong_cells import TO_MARK, write_cells
 
@@ -35,6 +36,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunFolder]
                   "class": ["a", "b"] * 200}).write_csv(path)  # fmt: skip
     config, run = open_target(path, folder / "run", label="class")
     profile(config, run)
+    need_rows(config, run, open_data(config))
     return path, run
 
 

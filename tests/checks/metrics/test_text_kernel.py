@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from checks.metrics import text_kernel
+from checks.metrics.tabular_counters import Numbers
 from checks.metrics.tabular_tally import measure
 from checks.metrics.tabular_words import (
     BOOLEAN_WORDS,
@@ -39,7 +40,8 @@ def _measure(texts: pl.Series) -> dict[str, np.ndarray]:
         "shapes": np.empty(n, np.uint64), "marks": np.empty(n, np.uint8),
     }  # fmt: skip
     written = (told["hashes"], told["shapes"], told["marks"])
-    measure(texts, told["totals"], told["lengths"], written)
+    told["dense"] = np.zeros((2, 200), np.uint32)
+    measure(texts, (told["totals"], told["lengths"], told["dense"], Numbers.no_reach()), written)
     return told
 
 
@@ -63,6 +65,8 @@ def test_kernel_agrees_with_expressions(given_texts: list[str | None], skipped: 
         length_sum=text.str.len_chars().sum(), filled=(text != "").sum(),
     ).row(0, named=True)  # fmt: skip
     assert counted == expected
+    sizes = np.bincount(filled["t"].str.len_chars().to_numpy().astype(int), minlength=200)
+    assert told["dense"].tolist() == [sizes.tolist(), [0] * 200]
     if filled.height:
         assert told["lengths"].tolist()[1] == filled["t"].str.len_chars().max()
     held = frame.with_row_index().filter(text != "")
