@@ -33,6 +33,7 @@ class Coded:
     codes: Codes
     levels: Codes
     ordered: bool
+    gappy: bool
 
 
 def measure_associations(
@@ -55,7 +56,7 @@ def measure_associations(
     """
     kinds = (*_ORDERED, "category", "boolean")
     chosen = [c for c in columns if c.is_plain and c.kind in kinds][:_WIDE]
-    coded = [_code(sample, column) for column in chosen]
+    coded = _code(sample, chosen)
     measured = [
         (i, j, *told)
         for i, j in combinations(range(len(chosen)), 2)
@@ -78,18 +79,33 @@ def measure_associations(
     )
 
 
-def _code(sample: pl.DataFrame, column: ColumnProfile) -> Coded:
-    if column.kind in _ORDERED:
-        values = sample.select(column.number).to_series()
-        ranks = (values.rank("dense").cast(pl.Int64) - 1).fill_null(-1).to_numpy()
-        return Coded(ranks, _cut(ranks), ordered=True)
-    values = sample.select(cell(column).cast(pl.String).alias("text")).to_series()
-    counted = values.drop_nulls().value_counts().sort("count", "text", descending=[True, False])
-    common = counted["text"][: _LEVELS - 1]
-    levels = pl.int_range(common.len(), eager=True)
-    known = values.replace_strict(common, levels, default=_LEVELS - 1, return_dtype=pl.Int64)
-    codes = pl.select(pl.when(values.is_not_null()).then(known).otherwise(-1)).to_series()
-    return Coded(codes.to_numpy(), codes.to_numpy(), ordered=False)
+def _code(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Coded]:
+    values = {str(at): _read(column) for at, column in enumerate(columns)}
+    ranks = sample.select(
+        (value.rank("dense").cast(pl.Int64) - 1).fill_null(-1).alias(at)
+        for at, value in values.items()
+    )
+    coded = []
+    for codes, column in zip(ranks, columns, strict=True):
+        ranked, ordered = codes.to_numpy(), column.kind in _ORDERED
+        levels = _cut(ranked) if ordered else _lump(ranked)
+        coded.append(Coded(ranked, levels, ordered=ordered, gappy=bool((ranked < 0).any())))
+    return coded
+
+
+def _read(column: ColumnProfile) -> pl.Expr:
+    return column.number if column.kind in _ORDERED else cell(column).cast(pl.String)
+
+
+def _lump(codes: Codes) -> Codes:
+    """The most frequent values of a category, and one for all the others."""
+    known = codes >= 0
+    rows = np.bincount(codes[known])
+    if rows.size <= _LEVELS:
+        return codes
+    level = np.full(rows.size, _LEVELS - 1)
+    level[np.argsort(-rows, kind="stable")[: _LEVELS - 1]] = np.arange(_LEVELS - 1)
+    return np.where(known, level[codes], -1)
 
 
 def _cut(codes: Codes) -> Codes:
@@ -105,13 +121,13 @@ def _cut(codes: Codes) -> Codes:
 def _measure(one: Coded, two: Coded) -> tuple[Measure, float, int] | None:
     measure: Measure = "rank" if one.ordered and two.ordered else "category"
     left, right = (one.codes, two.codes) if measure == "rank" else (one.levels, two.levels)
-    both = (left >= 0) & (right >= 0)
-    rows = int(both.sum())
-    if rows < ROWS_MIN:
+    if one.gappy or two.gappy:
+        both = (left >= 0) & (right >= 0)
+        left, right = left[both], right[both]
+    if left.size < ROWS_MIN:
         return None
-    tell = _correlate if measure == "rank" else _cramer
-    value = tell(left[both], right[both])
-    return None if value is None else (measure, round(value, _DIGITS) + 0.0, rows)
+    value = _correlate(left, right) if measure == "rank" else _cramer(left, right)
+    return None if value is None else (measure, round(value, _DIGITS) + 0.0, left.size)
 
 
 def _correlate(left: Codes, right: Codes) -> float | None:
