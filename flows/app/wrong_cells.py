@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -16,6 +18,8 @@ from flows.app.intake import read_table_profile
 from flows.app.store import RunFolder, writing
 
 TO_MARK = "rows_to_mark.csv"
+_ORDER = "\x1forder"  # no data column is named so
+_FORMULA, _NUMBER = r"^[-=+@\t\r\n]", r"^[-+]?[\d.]+(?:[eE][-+]?\d+)?$"
 
 
 def write_cells(config: Config, run: RunFolder, source: Any, findings: pl.DataFrame) -> None:
@@ -52,14 +56,14 @@ def _ask(run: RunFolder, source: Any, ids: pl.DataFrame, cells: pl.DataFrame) ->
     """
     if _begun(run):
         return
-    asked = propose_rows(cells, ids).with_row_index("#").join(ids, on="sample_id")
-    wanted = asked.lazy().select("#", "uri", "row")
+    asked = propose_rows(cells, ids).with_row_index(_ORDER).join(ids, on="sample_id")
+    wanted = asked.lazy().select(_ORDER, "uri", "row")
     rows = source.scan().join(wanted, on=["uri", "row"], how="inner").collect(engine="streaming")
-    values = rows.sort("#").drop("#", "uri", "row")
+    values = rows.sort(_ORDER).drop(_ORDER, "uri", "row")
     told = [name for name, dtype in values.schema.items() if not dtype.is_nested()]
-    keyed = rows.sort("#").select("uri", "row", wrong=pl.lit(None, dtype=pl.String))
+    keyed = rows.sort(_ORDER).select("uri", "row", wrong=pl.lit(None, dtype=pl.String))
     page = keyed.hstack(
-        values.select(_harmless(name) for name in told if name not in keyed.columns)
+        values.select(harmless(name, told) for name in told if name not in keyed.columns)
     )
     with writing(run.file(TO_MARK)) as file:
         page.write_csv(file)
@@ -75,12 +79,17 @@ def _begun(run: RunFolder) -> bool:
     return bool((wrong.fill_null("").str.strip_chars() != "").any())
 
 
-def _harmless(name: str) -> pl.Expr:
-    """A cell as text that no spreadsheet takes for a formula."""
+def harmless(name: str, taken: Collection[str]) -> pl.Expr:
+    """Return a column as text that no spreadsheet takes for a formula, under such a name too.
+
+    >>> frame = pl.DataFrame({"=1+1": ["-2", "-2+3", "@A1", "x"]})
+    >>> frame.select(harmless("=1+1", frame.columns)).to_dict(as_series=False)
+    {"'=1+1": ['-2', "'-2+3", "'@A1", 'x']}
+    """
     text = pl.col(name).cast(pl.String)
-    return (
-        pl.when(text.str.contains(r"^[=+@\t\r]|^-[^\d.]"))
-        .then("'" + text)
-        .otherwise(text)
-        .alias(name)
-    )
+    live = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    told = pl.when(live).then("'" + text).otherwise(text)
+    safe = f"'{name}" if re.search(_FORMULA, name) else name
+    while safe != name and safe in taken:
+        safe = f"'{safe}"
+    return told.alias(safe)

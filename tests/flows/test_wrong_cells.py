@@ -18,7 +18,7 @@ from flows.app.stations import profile
 from flows.app.store import RunFolder, open_run
 from flows.app.table_intake import need_rows
 from flows.app.targets import open_target
-from flows.app.wrong_cells import TO_MARK, write_cells
+from flows.app.wrong_cells import TO_MARK, harmless, write_cells
 
 TOWNS = ["Bonn", "Ulm", "Kiel", "Jena"]
 
@@ -81,6 +81,15 @@ def test_rows_are_asked_for(run: RunFolder) -> None:
     assert page["wrong"].null_count() == 20
     assert {"5", "77"} <= set(page["row"])
     assert page.filter(row="5")["note"].item() == "'=1+1"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@A1", "\t=1", "-A1"])
+def test_no_formula_is_live(text: str) -> None:
+    """A cell or a name that a spreadsheet would run is quoted, names stay apart, numbers stay."""
+    frame = pl.DataFrame({text: [text, "-1.5e3", "+7", None], f"'{text}": ["a", "b", "c", "d"]})
+    told = frame.select(harmless(name, frame.columns) for name in frame.columns)
+    assert told.columns == [f"''{text}", f"'{text}"]
+    assert told.to_series(0).to_list() == [f"'{text}", "-1.5e3", "+7", None]
 
 
 def test_marks_overrule_a_detector(run: RunFolder) -> None:
