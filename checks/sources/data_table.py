@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import polars as pl
+import polars.selectors as cs
 
 from checks.core.errors import SourceError
 from checks.sources.columnar import scan_columnar
@@ -27,7 +28,10 @@ from checks.sources.listing import FileFact, Problem, problem_frame
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """Rows of CSV files (every column text) or Parquet or Arrow files (typed as stored)."""
+    """Rows of CSV files (every column text) or Parquet or Arrow files (typed as stored).
+
+    Durations are read as text of ISO 8601, `PT5M`: nothing else has one form for all of the line.
+    """
 
     root: Path
     files: tuple[FileFact, ...]
@@ -67,7 +71,8 @@ class DataTable:
         names = lazy.collect_schema().names()
         renamed = dict(zip(names, unique_names(names), strict=True))
         indexed = lazy.rename(renamed).with_row_index("row")
-        return indexed.with_columns(pl.col("row").cast(pl.Int64))
+        # a length of time has no plain text in polars: told as ISO 8601 has it
+        return indexed.with_columns(pl.col("row").cast(pl.Int64), cs.duration().dt.to_string("iso"))
 
     def entries(self) -> pl.DataFrame:
         """Return one row for each record, sorted by (uri, row); only label and split are read.

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from checks.core.cells import run_cell_checks
 from checks.metrics.cell_labels import apply_weights, learn_marks, loosen, tell_signals
@@ -60,7 +61,7 @@ def _ask(run: RunFolder, source: Any, ids: pl.DataFrame, cells: pl.DataFrame) ->
     wanted = asked.lazy().select(_ORDER, "uri", "row")
     rows = source.scan().join(wanted, on=["uri", "row"], how="inner").collect(engine="streaming")
     values = rows.sort(_ORDER).drop(_ORDER, "uri", "row")
-    told = [name for name, dtype in values.schema.items() if not dtype.is_nested()]
+    told = values.select(~(cs.nested() | cs.binary())).columns
     keyed = rows.sort(_ORDER).select("uri", "row", wrong=pl.lit(None, dtype=pl.String))
     page = keyed.hstack(
         values.select(harmless(name, told) for name in told if name not in keyed.columns)

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -94,3 +95,11 @@ def test_damaged_parquet_beside_a_good_one_is_a_problem(tmp_path: Path):
     assert source.entries().height == 2
     assert source.problems()["uri"].to_list() == ["b.parquet"]
     assert "cannot be read as Parquet" in said(tmp_path / "b.parquet", kind="table")
+
+
+def test_durations_are_read_as_text(tmp_path: Path):
+    """A length of time, for which polars has no plain text, comes as ISO 8601 has it."""
+    table = pl.DataFrame({"took": [timedelta(minutes=5), None], "n": [1, 2]})
+    table.write_parquet(tmp_path / "t.parquet")
+    rows = open_source(tmp_path / "t.parquet").scan().collect()
+    assert rows["took"].to_list() == ["PT5M", None]
