@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 import polars as pl
 
 from checks.metrics.pair_counts import count_pairs, give_counts
+from checks.metrics.tabular_associations import measure_associations
 from checks.metrics.tabular_columns import describe_column, read_columns
 from checks.metrics.tabular_dependencies import Candidate, confirm, find_exchanges, propose
+from checks.metrics.tabular_gaps import count_gaps
 from checks.metrics.tabular_profile import (
     ColumnProfile,
     TableProfile,
@@ -93,8 +95,8 @@ def finish_profile(state: TableState, label: str | None, count: Counter) -> Tabl
     columns = tuple(describe_column(column) for column in told)
     features = [c for c in columns if c.name != label]
     # equal rows stand together after the sort: shuffle, or neighbours say nothing
-    drawn = state.sample.drop(KEY).sample(fraction=1.0, shuffle=True, seed=0)
-    candidates = propose(drawn, features)
+    sample = state.sample.drop(KEY)
+    candidates = propose(sample.sample(fraction=1.0, shuffle=True, seed=0), features)
     if candidates:
         count(candidates, features)
     vocabularies = {c.name for c in features if _is_vocabulary(c)}
@@ -105,7 +107,8 @@ def finish_profile(state: TableState, label: str | None, count: Counter) -> Tabl
     found = (confirm(c, features) for c in candidates)
     return TableProfile(
         state.row_count, columns, label, tuple(d for d in found if d is not None),
-        find_exchanges(words), scan_count=1 + bool(candidates),
+        find_exchanges(words), count_gaps(sample, columns), measure_associations(sample, columns),
+        sample.height, state.sample[KEY].n_unique(), scan_count=1 + bool(candidates),
     )  # fmt: skip
 
 

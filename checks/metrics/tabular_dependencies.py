@@ -135,8 +135,10 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
         return candidate.confirm()
     if candidate.overflown or not candidate.parts:
         return None
-    names, dependent = list(candidate.determinants), candidate.dependent
-    known = {c.name: c for c in columns}
+    *names, dependent = candidate.places
+    profiles = {c.name: c for c in columns}
+    own = (*candidate.determinants, candidate.dependent)
+    known = {place: profiles[n] for place, n in zip(candidate.places, own, strict=True)}
     counts = candidate.merged().sort(
         [*names, "#", dependent], descending=[*[False] * len(names), True, False]
     )
@@ -171,7 +173,7 @@ def confirm(candidate: Candidate, columns: Iterable[ColumnProfile]) -> Dependenc
         told(pl.col(dependent), known[dependent]).alias("value"), "rows#", "top#",
     ).sort("key")  # fmt: skip
     return Dependency(
-        candidate.determinants, dependent, rows, violations, ambiguous,
+        candidate.determinants, candidate.dependent, rows, violations, ambiguous,
         keys=tuple(listed["key"].to_list()), values=tuple(listed["value"].to_list()),
         counts=tuple(listed["rows#"].to_list()), agreeing=tuple(listed["top#"].to_list()),
     )  # fmt: skip

@@ -26,9 +26,14 @@ class Candidate:
         """Count one more batch of key cells."""
         if self.overflown:
             return
-        columns = [*self.determinants, self.dependent]
-        counts = cells.select(columns).drop_nulls().group_by(columns).agg(pl.len().alias("#"))
-        self._hold(counts)
+        named = zip((*self.determinants, self.dependent), self.places, strict=True)
+        told = cells.select(pl.col(name).alias(place) for name, place in named)
+        self._hold(told.drop_nulls().group_by(self.places).agg(pl.len().alias("#")))
+
+    @property
+    def places(self) -> list[str]:
+        """The columns of the counts: numbers, so that no name of the data meets one of ours."""
+        return [str(place) for place in range(len(self.determinants) + 1)]
 
     def _hold(self, counts: pl.DataFrame) -> None:
         self.parts.append(counts)
@@ -38,8 +43,7 @@ class Candidate:
 
     def merged(self) -> pl.DataFrame:
         """Return the counts of all batches."""
-        columns = [*self.determinants, self.dependent]
-        return pl.concat(self.parts).group_by(columns).agg(pl.col("#").sum())
+        return pl.concat(self.parts).group_by(self.places).agg(pl.col("#").sum())
 
     @property
     def mark_of_counts(self) -> str:
@@ -52,7 +56,7 @@ class Candidate:
             return None
         if not self.parts:
             return pl.DataFrame()
-        merged = self.merged().sort(*self.determinants, self.dependent)
+        merged = self.merged().sort(self.places)
         return merged if merged.height <= PAIR_CAP // 2 else None
 
     def absorb(self, counts: pl.DataFrame | None) -> None:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import polars as pl
 
+from checks.metrics.tabular_relations import Associations, Gaps
 from checks.metrics.tabular_words import NUMBER_WITH_UNIT
 
 ColumnKind = Literal["number", "category", "text", "boolean", "datetime", "identifier", "constant"]
-PROFILE_VERSION = 2
+PROFILE_VERSION = 3
 KEY_SEPARATOR = "\x1f"
 _DATE_FORMATS = {"iso": "%Y-%m-%d", "month_first": "%m/%d/%Y", "day_first": "%d/%m/%Y"}
 
@@ -171,13 +172,22 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class TableProfile:
-    """A table's columns and how they hang together."""
+    """A table's columns and how they hang together.
+
+    gaps and associations: counted in a sample of `sample_count` rows, among them
+    `sample_distinct_count` different ones; of the whole table, and exact, where that is small.
+    None where there is nothing to tell.
+    """
 
     row_count: int
     columns: tuple[ColumnProfile, ...]
     label: str | None = None
     dependencies: tuple[Dependency, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
+    gaps: Gaps | None = None
+    associations: Associations | None = None
+    sample_count: int = 0
+    sample_distinct_count: int = 0
     scan_count: int = 0
     version: int = PROFILE_VERSION
 
@@ -205,9 +215,11 @@ class TableProfile:
         columns = [_column_from(entry) for entry in plain.pop("columns")]
         dependencies = [Dependency(**_frozen(entry)) for entry in plain.pop("dependencies")]
         exchanges = [Exchange(**_frozen(entry)) for entry in plain.pop("exchanges")]
+        gaps, pairs = plain.pop("gaps", None), plain.pop("associations", None)
         return cls(
             **plain, columns=tuple(columns), dependencies=tuple(dependencies),
-            exchanges=tuple(exchanges),
+            exchanges=tuple(exchanges), gaps=gaps and Gaps(**_frozen(gaps)),
+            associations=pairs and Associations(**_frozen(pairs)),
         )  # fmt: skip
 
 
@@ -230,6 +242,8 @@ def text_of(name: str, dtype: str) -> pl.Expr:
         return pl.col(name).str.strip_chars()
     if dtype.startswith(("List", "Array", "Struct", "Binary", "Object", "Null")):
         return pl.lit(None, dtype=pl.String)
+    if dtype.startswith("Duration"):
+        return pl.col(name).dt.to_string("iso")
     return pl.col(name).cast(pl.String)
 
 

@@ -17,11 +17,11 @@ import polars as pl
 from checks.core.errors import TableError
 from checks.metrics.frame_archive import read_frames, write_frames
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 SAMPLE_ROWS = 20_000
 CAPACITY = {"value": 16_384, "shape": 1_024, "unit": 256}
 HEAVY_KEPT = {"value": 1_024, "shape": 256, "unit": 128}  # where the capacity was not enough
-KEY = "#"  # the column of the sample that holds the hash of a row
+KEY = "\x1fhash"  # of a row, a column of the sample; no data column is named so
 SCHEMAS: dict[str, dict[str, type[pl.DataType]]] = {
     "columns": {"name": pl.String, "dtype": pl.String},
     "counts": {"column": pl.UInt32, "what": pl.String, "count": pl.Int64},

@@ -29,6 +29,7 @@ from checks.metrics.text_kernel import make_lookups, measure_texts
 HOUR = 3600.0
 NESTED = ("List", "Array", "Struct", "Binary", "Object", "Null")
 _NUMBERS = ("Int", "UInt", "Float", "Decimal", "Boolean")
+_FLOATS = ("Float", "Decimal", "Int128", "UInt128")  # counted by their value as a Float64
 _NO_BITS = np.frombuffer(b"", np.uint8)  # not to be written to, as all of Arrow's buffers
 
 Words = NDArray[np.uint64]
@@ -79,6 +80,8 @@ class ColumnTally:
             return self._add_numbers(values, scratch)
         if self.dtype.startswith(("Date", "Datetime")):
             return self._add_moments(values, scratch)
+        if self.dtype.startswith("Duration"):
+            return self._add_texts(values.dt.to_string("iso"), scratch)
         return self._add_texts(values.cast(pl.String), scratch)
 
     def _add_nested(self, values: pl.Series, scratch: Scratch) -> Words:
@@ -89,7 +92,7 @@ class ColumnTally:
         return hashes
 
     def _add_numbers(self, values: pl.Series, scratch: Scratch) -> Words:
-        whole = not self.dtype.startswith(("Float", "Decimal"))
+        whole = not self.dtype.startswith(_FLOATS)
         if whole:
             wide = values.cast(pl.UInt64 if self.dtype == "UInt64" else pl.Int64)
             raw, valid = _buffers(wide, np.int64)
@@ -222,7 +225,9 @@ class TableTally:
         self.columns = [ColumnTally(name, str(dtype)) for name, dtype in schema.items()]
         self.scratch = Scratch()
         self.row_count = 0
-        self.sample = schema.to_frame().with_columns(pl.lit(0, pl.UInt64).alias(KEY))
+        # Arrow has no whole numbers of 128 bits
+        held = schema.to_frame().with_columns(pl.col(pl.Int128, pl.UInt128).cast(pl.Float64))
+        self.sample = held.with_columns(pl.lit(0, pl.UInt64).alias(KEY))
 
     def add(self, batch: pl.DataFrame) -> None:
         """Count one batch of rows."""
@@ -239,7 +244,8 @@ class TableTally:
             kept = np.flatnonzero(rows <= self.sample.get_column(KEY)[-1])
             batch, rows = batch[kept], rows[kept]
         if batch.height:
-            fresh = batch.with_columns(pl.Series(KEY, rows))
+            held = batch.with_columns(pl.col(pl.Int128, pl.UInt128).cast(pl.Float64))
+            fresh = held.with_columns(pl.Series(KEY, rows))
             kept_rows = keep_sample(pl.concat([self.sample, fresh]))
             # a copy of its own: gathered texts would keep the whole batch that they come from
             told = kept_rows.to_arrow(compat_level=pl.CompatLevel.oldest())

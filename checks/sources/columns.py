@@ -148,13 +148,15 @@ def class_names(features: Mapping[str, Any], column: str) -> tuple[str, ...]:
 def unique_names(names: Iterable[str]) -> list[str]:
     """Return column names without blanks and doubles, and clear of `uri`, `row` and `sample_id`.
 
+    NUL, which ends a name wherever tables pass from library to library, is taken out.
+
     >>> unique_names(["id", "", "id", "row"])
     ['id', 'column_2', 'id_2', 'row_2']
     """
     taken = {"uri", "row", "sample_id"}
     out: list[str] = []
     for position, raw in enumerate(names, start=1):
-        name = base = raw.strip() or f"column_{position}"
+        name = base = raw.replace("\x00", "").strip() or f"column_{position}"
         count = 2
         while name in taken:
             name, count = f"{base}_{count}", count + 1

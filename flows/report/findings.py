@@ -51,6 +51,7 @@ def describe_findings(
             group, samples, outcome, limit=examples, ranked=ranked, metrics=metrics,
             edge="axis" in (told or {}),
         )  # fmt: skip
+        _name_partners(shown, samples)
         sections.append(
             section
             | {
@@ -61,6 +62,17 @@ def describe_findings(
             }
         )
     return sorted(sections, key=_badness)
+
+
+def _name_partners(examples: list[dict[str, Any]], samples: pl.DataFrame) -> None:
+    """Let a text that names another sample by its id name it by its place."""
+    others = {example["suggestion"] for example in examples} - {None, ""}
+    places = samples.filter(pl.col("sample_id").is_in(others)).select("sample_id", "uri", "row")
+    known = {key: f"{uri.rpartition('/')[2]} row {row}" for key, uri, row in places.iter_rows()}
+    for example in examples:
+        other = example["suggestion"]
+        if other in known:
+            example["evidence"] = example["evidence"].replace(other, known[other])
 
 
 def _badness(section: dict[str, Any]) -> tuple[int, int, int, str]:

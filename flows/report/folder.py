@@ -13,8 +13,10 @@ from flows.app.store import RunFolder
 
 Document = dict[str, Any]
 
-TABLES = ("samples", "metrics", "scores", "findings", "decisions", "repairs", "curves")
-DOCUMENTS = ("profile", "checks", "clean", "gate", "drift", "experiment", "config")
+TABLES = ("samples", "metrics", "scores", "findings", "cells", "decisions", "repairs", "curves")
+DOCUMENTS = (
+    "profile", "checks", "clean", "gate", "drift", "experiment", "config", "suggestions",
+)  # fmt: skip
 STATIONS = (
     ("profile", "profile.json", "Nothing has been profiled yet."),
     ("check", "findings.parquet", "No check has run yet."),
@@ -32,6 +34,7 @@ class RunData:
     metrics: pl.DataFrame | None = None
     scores: pl.DataFrame | None = None
     findings: pl.DataFrame | None = None
+    cells: pl.DataFrame | None = None
     decisions: pl.DataFrame | None = None
     repairs: pl.DataFrame | None = None
     curves: pl.DataFrame | None = None
@@ -42,6 +45,7 @@ class RunData:
     drift: Document | None = None
     experiment: Document | None = None
     config: Document | None = None
+    suggestions: Document | None = None
     missing: tuple[Document, ...] = ()
 
 

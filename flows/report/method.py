@@ -81,13 +81,19 @@ def describe_source(run: RunData) -> dict[str, Any]:
         "name": path.rpartition("/")[2] or path,
         "kind": profile.get("kind") or source.get("kind"),
         "modality": modality,
-        "samples": 0 if samples is None else samples.height,
-        "files": 0 if samples is None else samples["uri"].n_unique(),
+        "samples": _count_rows(profile) if samples is None else samples.height,
+        "files": None if samples is None else samples["uri"].n_unique(),
         "bytes": 0 if samples is None else int(samples["byte_size"].sum() or 0),
-        "classes": 0 if samples is None else samples["label"].drop_nulls().n_unique(),
+        "classes": len(profile.get("classes") or {}) if samples is None
+        else samples["label"].drop_nulls().n_unique(),
         "problem_count": int(profile.get("problem_count") or 0),
         "problems": strip_paths(profile.get("problems") or []),
-    }
+    }  # fmt: skip
+
+
+def _count_rows(profile: dict[str, Any]) -> int:
+    """Return how many rows a table has before they are listed one by one."""
+    return int(profile.get("samples") or profile.get("row_count") or 0)
 
 
 def describe_reproduction(run: RunData) -> dict[str, Any]:

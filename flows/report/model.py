@@ -17,13 +17,14 @@ from checks.core.check import Check, load_checks
 from flows.app.store import writing
 from flows.report.cards import describe_cards
 from flows.report.cells import read_cells
-from flows.report.columns import describe_columns
+from flows.report.columns import describe_metrics
 from flows.report.curves import band_curves
 from flows.report.defects import score_defects
 from flows.report.drift import describe_drift
 from flows.report.duplicates import GROUPS_MAX, MEMBERS_MAX, group_duplicates
 from flows.report.effects import describe_experiment
 from flows.report.examples import EXAMPLES_MAX
+from flows.report.facts import describe_facts
 from flows.report.figures import plain
 from flows.report.findings import describe_findings
 from flows.report.folder import RunData, read_run
@@ -36,6 +37,7 @@ from flows.report.method import (
     describe_source,
 )
 from flows.report.scatter import describe_scatter
+from flows.report.table import describe_no_table, describe_table
 from flows.report.thumbnails import draw_detail, draw_thumbnails
 from flows.report.verdict import state_verdict
 
@@ -74,7 +76,8 @@ def build_report(
     read = read_run(run)
     known = load_checks() if checks is None else checks
     described = describe_experiment(read.experiment)
-    told = describe_source(read)
+    told, drift = describe_source(read), describe_drift(read.drift)
+    samples = _describe_samples(read, known, source, max_thumbnails)
     report = {
         "schema": SCHEMA,
         "title": title or told["name"],
@@ -88,15 +91,15 @@ def build_report(
         "caps": list((read.clean or {}).get("caps") or []),
         "gate": describe_gate(read.gate),
         "data_docs": (run / "data_docs" / "index.html").is_file(),
-        **_describe_samples(read, known, source, max_thumbnails),
-        "columns": describe_columns(read.profile, read.metrics),
+        **samples,
+        **_describe_columns(read, source, drift, samples),
         "cards": describe_cards(read.samples, read.metrics) if _is_image(read) else [],
         "scatter": (
             describe_scatter(read.samples, read.metrics, read.findings, known)
             if _is_image(read)
             else None
         ),
-        "drift": describe_drift(read.drift),
+        "drift": drift,
         "classes": balance_classes(read.samples, read.decisions),
         "defects": _score(read, truth),
         "reproduction": describe_reproduction(read),
@@ -115,6 +118,17 @@ def _is_image(read: RunData) -> bool:
     return (read.profile or {}).get("modality") == "image"
 
 
+def _describe_columns(
+    read: RunData, source: Any, drift: Mapping[str, Any], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is told of the columns of a table, or of the metrics of pictures."""
+    examples = [example for section in told["findings"] for example in section["examples"]]
+    if (read.profile or {}).get("columns"):
+        return describe_table(read, source, drift, examples, told["duplicates"]["groups"])
+    read_cells(source, examples)
+    return {"columns": describe_metrics(read.metrics), **describe_no_table()}
+
+
 def _describe_samples(
     read: RunData, checks: Mapping[str, Check], source: Any, max_thumbnails: int
 ) -> dict[str, Any]:
@@ -127,8 +141,8 @@ def _describe_samples(
     )  # fmt: skip
     measured = (read.checks or {}).get("facts") or {}
     for section in findings:
-        section["facts"] = measured.get(section["check_id"]) or {}
-    read_cells(source, [example for section in findings for example in section["examples"]])
+        check_id = section["check_id"]
+        section["facts"] = describe_facts(check_id, measured.get(check_id) or {})
     told = {
         "findings": findings,
         "duplicates": group_duplicates(

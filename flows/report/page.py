@@ -14,17 +14,19 @@ from markupsafe import Markup
 
 from flows.report import charts
 from flows.report.cards import draw_steps
+from flows.report.column_words import NOTHING, is_placeholder
 from flows.report.drift import draw_drift
 from flows.report.effects import interval
 from flows.report.figures import compact, share, signed
 from flows.report.heatmap import shade
 from flows.report.scatter import draw_pair
+from flows.report.table import CARDS_MAX, ROWS_MAX
 from flows.report.verdict import tell_ratio
-from flows.report.words import WORD_NAMES, headline, name_arm, name_endpoint, reveal, shown
+from flows.report.words import headline, name_arm, name_endpoint, name_stage, reveal, shown
 
 HERE = Path(__file__).parent
-STYLE_SHEETS = ("report.css", "gallery.css")
-OPEN_FINDINGS = 6
+STYLE_SHEETS = ("report.css", "gallery.css", "table.css")
+OPEN_FINDINGS, OPEN_COLUMNS = 6, 2
 
 
 def render_html(report: Mapping[str, Any]) -> str:
@@ -41,10 +43,15 @@ def render_html(report: Mapping[str, Any]) -> str:
         css=Markup(css),  # noqa: S704 - our own style sheet, of which the policy holds the digest
         style_hash=style_hash,
         headline=_keep(headline(report)),
-        word=WORD_NAMES.get(report["verdict"]["word"], report["verdict"]["word"]),
+        word=name_stage(report),
         pictures=_draw_pictures(report),
         contents=_list_contents(report),
         open_findings=OPEN_FINDINGS,
+        open_columns=OPEN_COLUMNS,
+        cards_max=CARDS_MAX,
+        rows_max=ROWS_MAX,
+        checked=all(gap["station"] != "check" for gap in report["missing"]),
+        places={one["check_id"]: at for at, one in enumerate(report["findings"], 1)},
     )
 
 
@@ -60,6 +67,8 @@ def _environment() -> Environment:
         fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
         steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
         rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
+        nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie,
+        sure=_sure, figure=_figure,
         as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
     )  # fmt: skip
     return environment
@@ -101,14 +110,18 @@ def _safe(svg: str | None) -> Markup | None:
 def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (anchor, title) of the sections that this report has."""
     sections = (
-        ("verdict", "Verdict", True),
+        ("verdict", "Verdict" if report["experiment"] else "Overview", True),
         ("pictures", "Pictures", report["curves"] or report["experiment"] or report["taken"]),
         ("arms", "Arms", report["experiment"]),
         ("gate", "Quality gate", report["gate"]),
         ("findings", "Findings", report["findings"]),
         ("problems", "Problems", report["source"]["problems"]),
-        ("duplicates", "Duplicates", report["duplicates"]["groups"]),
+        ("cells", "Wrong cells", report["cells"]),
+        ("repairs", "Repairs", report["repairs"]),
         ("columns", report["columns"]["kind"].capitalize(), report["columns"]["rows"]),
+        ("gaps", "Missing together", report["gaps"]),
+        ("ties", "Related columns", report["ties"]),
+        ("duplicates", "Duplicates", report["duplicates"]["groups"]),
         ("scatter", "Two metrics", report["scatter"]),
         ("heatmap", "Class by check", report["heatmap"]),
         ("classes", "Classes", report["classes"]),
@@ -184,6 +197,25 @@ def _rho(value: float | None) -> str:
     if value is None:
         return "\u2013"
     return ("\u2212" if value < 0 else "") + f"{abs(value):.2f}".removeprefix("0")
+
+
+def _figure(value: Any) -> str:
+    """Return a value of a column; whole numbers of four digits, years for one, stay together."""
+    plain = isinstance(value, int | float) and value == round(value) and abs(value) < 1e4  # noqa: PLR2004
+    return f"{value:.0f}".replace("-", "\u2212") if plain else _cell(value)
+
+
+def _sure(confidence: float) -> str:
+    """Return a confidence; what is short of certain does not round up to it."""
+    almost = 0.995 <= confidence < 1.0  # noqa: PLR2004 - it would read 100 %
+    return "> 99 %" if almost else share(confidence)
+
+
+def _tie(value: float, measure: str) -> str:
+    """Return how closely two columns hang together: with a sign where it has a direction."""
+    sign = ("\u2212" if value < 0 else "+") if measure == "rank" and round(value, 2) else ""
+    near = abs(value) if abs(value) in (0.0, 1.0) else min(abs(value), 0.99)
+    return sign + f"{near:.2f}".removeprefix("0").replace("1.00", "1")
 
 
 def _tone(value: float | None) -> int:

@@ -38,11 +38,13 @@ def shown(value: object, limit: int = TEXT_MAX) -> str:
     >>> shown("a\u202egpj.exe\n"), shown("x" * 9, 5)
     ('a\\u202egpj.exe\\u000a', 'xx…xx')
     """
-    text = "" if value is None else str(value)
-    if len(text) > limit:
-        half = (limit - 1) // 2
-        text = f"{text[:half]}\u2026{text[-half:]}"
-    return reveal(text)
+    text = reveal(_cut("" if value is None else str(value), limit))
+    return _cut(text, 2 * limit)  # a text of nothing but hidden characters is six times as long
+
+
+def _cut(text: str, limit: int) -> str:
+    half = (limit - 1) // 2
+    return f"{text[:half]}\u2026{text[-half:]}" if len(text) > limit else text
 
 
 def reveal(text: str) -> str:
@@ -76,19 +78,41 @@ def name_endpoint(endpoint: object) -> str:
     return ENDPOINT_NAMES.get(str(endpoint), str(endpoint).replace("_", " "))
 
 
+def name_stage(report: Mapping[str, Any]) -> str:
+    """Return the word above the headline: the verdict's, or how far the run has come."""
+    word = str(report["verdict"]["word"])
+    if word != "not_measured":
+        return WORD_NAMES.get(word, word)
+    ahead = {gap["station"] for gap in report["missing"]}
+    stages = (("profile", "Empty"), ("check", "Profiled"), ("clean", "Checked"))
+    return next((stage for station, stage in stages if station in ahead), "Not compared")
+
+
 def headline(report: Mapping[str, Any]) -> str:
     """Return the one sentence to read: the verdict, or how far the run has come."""
     verdict = report["verdict"]
     if verdict["word"] != "not_measured":
         return str(verdict["sentence"])
     samples, findings = report["source"]["samples"], report["findings"]
-    if not samples:
-        return "Nothing has been profiled yet."
+    is_table = report["columns"]["kind"] == "columns"
+    told = f"{compact(samples)} {'row' if is_table else 'sample'}{'' if samples == 1 else 's'}"
     if any(gap["station"] == "check" for gap in report["missing"]):
-        return f"{compact(samples)} samples profiled; no check has run yet."
+        if is_table:
+            return f"{told}, {_tell_columns(report['columns']['rows'])}; no check has run yet."
+        profiled = f"{told} profiled; no check has run yet."
+        return profiled if samples else "Nothing has been profiled yet."
     flagged = len(findings)
     found = f"{flagged} {'check' if flagged == 1 else 'checks'} found something"
     gate = report["gate"]
     stopped = gate is not None and not gate["passed"]
     rest = "the quality gate failed, so nothing was trained" if stopped else "training not compared"
-    return f"{compact(samples)} samples, {found if flagged else 'nothing found'}; {rest}."
+    return f"{told}, {found if flagged else 'nothing found'}; {rest}."
+
+
+def _tell_columns(columns: list[Mapping[str, Any]]) -> str:
+    """Return how many columns there are, and how many of them have gaps."""
+    gappy = sum(column["missing"] > 0 for column in columns)
+    told = f"{compact(len(columns))} {'column' if len(columns) == 1 else 'columns'}"
+    if len(columns) == 1:
+        return f"{told} with gaps" if gappy else told
+    return f"{told}, {f'{compact(gappy)} of them' if gappy else 'none'} with gaps"

@@ -19,6 +19,7 @@ import xxhash
 from PIL import Image
 
 from checks.core.check import Check
+from checks.metrics.cell_verdicts import judge_cells
 from flows.app.store import RunFolder
 from flows.report import build_report
 
@@ -317,6 +318,48 @@ def make_image_run(path: Path) -> MadeRun:
     return MadeRun(path, MadeSource("image", pictures), truth, CHECKS)
 
 
+def make_table_profile() -> dict[str, Any]:
+    """Return a profile.json of a table: two columns of numbers, one of words, one of dates."""
+    quantiles = dict(zip(("p01", "p05", "p25", "p50", "p75", "p95", "p99"),
+                         (30.0, 61.5, 120.0, 210.0, 290.0, 377.0, 398.0), strict=True))  # fmt: skip
+    number = {"dtype": "String", "kind": "number", "row_count": 80, "null_count": 0,
+              "number_count": 80, "integer_count": 80, "distinct_count": 71, "min": 30.0,
+              "max": 398.0, "mean": 208.4, "std": 98.25, "quantiles": quantiles, "top": [],
+              "length_min": 2, "length_mean": 2.9, "length_max": 3, "patterns": [["9", 80]],
+              "histogram_edges": [30.0 + 46 * i for i in range(9)],
+              "histogram_counts": [3, 9, 14, 20, 12, 8, 4, 1]}  # fmt: skip
+    columns = [
+        {**number, "name": "air_time", "placeholder_count": 9, "number_count": 71,
+         "top": [["N/A", 9], ["210", 2]], "patterns": [["9", 71], ["A/A", 9]]},
+        {**number, "name": "distance", "min": 101.0, "max": 2490.0, "null_count": 4,
+         "number_count": 70, "unit_count": 5, "units": [["km", 5]]},
+        {"name": "carrier", "dtype": "String", "kind": "category", "row_count": 80,
+         "distinct_count": 2, "top": [["UA", 53], ["U A", 27]]},
+        {"name": "day", "dtype": "Date", "kind": "datetime", "row_count": 80, "exact": False,
+         "distinct_count": 31, "min": 0.0, "max": 2592000.0, "std": 777600.0,
+         "quantiles": dict.fromkeys(quantiles, 1296000.0), "histogram_counts": [40, 40],
+         "histogram_edges": [0.0, 1296000.0, 2592000.0]},
+    ]  # fmt: skip
+    return {
+        "row_count": 80, "modality": "table", "problem_count": 1, "columns": columns,
+        "problems": [{"uri": "flights.csv", "row": 12, "problem": "2 fields too many"}],
+        "sample_count": 80, "sample_distinct_count": 80,
+        "dependencies": [{"determinants": ["carrier"], "dependent": "distance", "row_count": 76,
+                          "violation_count": 3, "mark": None, "part": "whole"}],
+        "gaps": {"columns": ["air_time", "distance"], "counts": [9, 4], "pairs": [[0, 1, 2]],
+                 "patterns": [[[], 69], [[0], 7], [[0, 1], 2], [[1], 2]], "pattern_count": 4},
+        "associations": {"columns": ["air_time", "distance", "carrier"], "pairs": [
+            [0, 1, "rank", 0.91, 69], [1, 2, "category", 0.42, 76], [0, 2, "category", 0.05, 71]]},
+    }  # fmt: skip
+
+
+SUGGESTIONS = {"rules": [{"column": "distance", "rule": "distance >= 0", "false_alarm": 0.004,
+                          "evidence": "0 of 76 numbers are negative"}]}  # fmt: skip
+FILLS = {"fitted": {"air_time": {"method": "median", "value": "210"}}, "indicator": True,
+         "cells": [{"column": "air_time", "split": "train", "len": 7},
+                   {"column": "air_time", "split": "test", "len": 2}]}  # fmt: skip
+
+
 def make_table_run(path: Path) -> MadeRun:
     """Write a run over a table of 80 flights and return it; its experiment is undecided."""
     rng = np.random.default_rng(11)
@@ -336,35 +379,30 @@ def make_table_run(path: Path) -> MadeRun:
              severity="error", value=9000.0, threshold=5000.0, evidence="distance <= 5000"),
     ])  # fmt: skip
     acts = dict.fromkeys(typos, ("repair", "repaired", "rare_typo"))
-    repairs = pl.DataFrame({"sample_id": typos, "column": "carrier", "check_id": "rare_typo",
-                            "before": "U A", "after": "UA"})  # fmt: skip
-    counts = [3, 9, 14, 20, 12, 8, 4, 1]
-    number = {"dtype": "String", "kind": "number", "row_count": 80, "null_count": 0,
-              "distinct_count": 71, "min": 30.0, "max": 398.0, "quantiles": {"p50": 210.0},
-              "top": [], "histogram_edges": [30.0 + 46 * i for i in range(9)],
-              "histogram_counts": counts}  # fmt: skip
-    profile = {"row_count": 80, "modality": "table", "problem_count": 1, "problems": [
-        {"uri": "flights.csv", "row": 12, "problem": "2 fields too many"}], "columns": [
-        {**number, "name": "air_time", "placeholder_count": 9},
-        {**number, "name": "distance", "min": 101.0, "max": 2490.0},
-        {"name": "carrier", "dtype": "String", "kind": "category", "row_count": 80,
-         "distinct_count": 2, "top": [["UA", 53], ["U A", 27]]},
-    ]}  # fmt: skip
+    repairs = pl.DataFrame({
+        "sample_id": [*typos, *gone[:7]], "column": ["carrier"] * 27 + ["air_time"] * 7,
+        "check_id": ["rare_typo"] * 27 + ["fill:air_time"] * 7,
+        "before": ["U A"] * 27 + [None] * 7, "after": ["UA"] * 27 + ["210"] * 7,
+    })  # fmt: skip
+    profile = make_table_profile()
     truth = pl.DataFrame({
         "uri": ["flights.csv"] * 3, "row": [0, 3, 9], "defect": ["typo", "typo", "placeholder"],
         "check_id": ["rare_typo", "rare_typo", "placeholder_value"],
         "column": ["carrier", "carrier", "air_time"],
     })  # fmt: skip
+    cells = judge_cells(findings, samples.select("uri", "row", "sample_id"))
     tables = {"samples": samples, "findings": findings, "decisions": decide(samples, acts),
-              "repairs": repairs, "curves": make_curves(rng)}  # fmt: skip
+              "cells": cells, "repairs": repairs, "curves": make_curves(rng)}  # fmt: skip
     experiment = make_experiment()
     experiment["verdict"] |= {
         "word": "undecided",
         "sentence": "Undecided: +0.10 pp [\u22120.5, +0.7].",
     }
     config = CONFIG | {"source": {"path": "flights.csv", "kind": "table"}}
-    write_run(path, tables, {"profile": profile, "gate": CLOSED,
+    write_run(path, tables, {"profile": profile, "gate": CLOSED, "suggestions": SUGGESTIONS,
                              "experiment": experiment, "config": config})  # fmt: skip
+    clean = RunFolder(path).read_json("clean.json")
+    RunFolder(path).write_json("clean.json", clean | {"fills": FILLS})
     frame = pl.DataFrame(rows, schema_overrides={"row": pl.Int64})
     return MadeRun(path, MadeSource("table", frame), truth, {})
 

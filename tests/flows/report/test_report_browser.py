@@ -36,6 +36,12 @@ CONTRASTS = """() => {
   });
 }"""
 
+OVERLAPS = """() => [...document.querySelectorAll('.column')].flatMap(card => {
+  const end = card.getBoundingClientRect().bottom + 1;
+  return [...card.querySelectorAll('.card *')].filter(e => e.getBoundingClientRect().bottom > end)
+    .map(e => e.tagName);
+})"""
+
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
@@ -127,3 +133,24 @@ def _open(
     page.on("request", lambda request: asked.append(request.url))
     page.goto(file.as_uri())
     return page, asked
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_a_table_can_be_read(
+    browser: Any, table_run: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """With all cards open nothing sticks out, colour is legible, and a key opens a card."""
+    report = build_report(table_run.path, **table_run.options())
+    page, asked = _open(browser, report, tmp_path, width=width, scheme=scheme)
+    closed = page.locator("details.column:not([open])")
+    count = closed.count()
+    closed.first.locator("summary").press("Enter")
+    assert closed.count() == count - 1
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(OVERLAPS) == []
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 30
+    assert min(contrasts) >= AA
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.close()
