@@ -9,6 +9,7 @@ BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
 )  # fmt: skip
+ONCE = ("huge",)  # recorded once: an hour, and 19 GB
 
 
 def main() -> None:
