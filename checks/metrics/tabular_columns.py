@@ -17,7 +17,7 @@ from checks.metrics.tabular_profile import ColumnProfile
 from checks.metrics.tabular_quantiles import NOTHING, Weighted, histogram, quantiles, weigh
 from checks.metrics.tabular_spelling import close_pairs
 from checks.metrics.tabular_state import TableState
-from checks.metrics.tabular_tally import HOUR
+from checks.metrics.tabular_tally import DATE_STEP
 from checks.metrics.tabular_words import SENTINELS
 
 _TAIL, _TOP = 32, 100
@@ -118,12 +118,12 @@ def _rank(state: TableState) -> pl.DataFrame:
 
 
 def _as_numbers(state: TableState) -> pl.DataFrame:
-    """The buckets with a number for each: its middle, a length, or the hour that it begins with."""
+    """The buckets with a number for each: its middle, a length, or the time that it begins with."""
     key = pl.col("key")
     place = key.abs() - 1
     below = place * 2 ** (52 - BUCKET_BITS) + 2 ** (51 - BUCKET_BITS)
     middle = below.reinterpret(dtype=pl.Float64)
-    step = pl.when(pl.col("form") == "length").then(1.0).otherwise(HOUR)
+    step = pl.when(pl.col("form") == "length").then(1.0).otherwise(DATE_STEP)
     size = pl.when(pl.col("form") == "number").then(middle).otherwise(place * step)
     bounds = state.moments.select("column", "form", "low", "high")
     told = state.buckets.join(bounds, on=["column", "form"], how="left", maintain_order="left")

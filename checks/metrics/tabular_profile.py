@@ -38,7 +38,7 @@ class ColumnProfile:
     datetimes in seconds since 1970. `top`: at most 100 (value, count), the most frequent first.
     `sentinels`: (number, count, distance to the nearest other number). `exact`: up to 16,384
     values all of them are known; beyond, `distinct_count` is an estimate (standard error 1.6 %),
-    quantiles are within 0.2 % of a number or an hour of a date, and a count of `top` is too low by
+    quantiles are within 0.2 % of a number or 6 hours of a date, and a count of `top` is too low by
     at most a thousandth of the rows.
     """
 

@@ -41,7 +41,7 @@ class TableState:
 
     columns: name, dtype. counts: rows by what a cell is. lengths: of stripped texts, characters.
     moments: finite numbers, their mean, squared deviations, lowest and highest. buckets: numbers
-    by the first 8 bits of their mantissa (within 0.2 %), dates by the hour. registers:
+    by the first 8 bits of their mantissa (within 0.2 %), dates by 6 hours. registers:
     HyperLogLog, 4,096 places. heavy: values, shapes and units with their counts. sample: the
     20,000 rows with the smallest content hash. A `form` is how a cell was read: as a number, or
     as one of the forms of a date.

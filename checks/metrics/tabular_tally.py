@@ -26,7 +26,7 @@ from checks.metrics.tabular_state import (
 from checks.metrics.tabular_words import ISO_DATE, MOJIBAKE, NUMBER_WITH_UNIT, SLASH_DATE, shape_of
 from checks.metrics.text_kernel import make_lookups, measure_texts
 
-HOUR = 3600.0
+DATE_STEP = 21_600.0  # seconds: buckets of 6 hours reach from the year 1611 to 2328
 NESTED = ("List", "Array", "Struct", "Binary", "Object", "Null")
 _NUMBERS = ("Int", "UInt", "Float", "Decimal", "Boolean")
 _FLOATS = ("Float", "Decimal", "Int128", "UInt128")  # counted by their value as a Float64
@@ -110,7 +110,9 @@ class ColumnTally:
         raw, valid = _buffers(instants.to_physical(), np.int64)
         hashes = scratch.hashes[: scratch.rows]
         seconds = raw / 1000.0
-        self._form("typed", HOUR).add(seconds, raw.view(np.uint64), valid, scratch.dense, hashes)
+        self._form("typed", DATE_STEP).add(
+            seconds, raw.view(np.uint64), valid, scratch.dense, hashes
+        )
         self._weigh("value", hashes, lambda rows: values.gather(rows).cast(pl.String))
         return hashes
 
@@ -166,7 +168,7 @@ class ColumnTally:
         for name, pattern in forms.items():
             moments = days.str.to_date(pattern, strict=False).drop_nulls()
             self._read(name, moments.cast(pl.Datetime("ms")).dt.epoch("s").cast(pl.Float64), dense,
-                       HOUR)  # fmt: skip
+                       DATE_STEP)  # fmt: skip
 
     def _read(
         self, form: str, numbers: pl.Series, dense: NDArray[np.uint32], step: float = 0.0

@@ -85,7 +85,8 @@ def _describe(column: Document) -> dict[str, Any]:
     tell = words.tell_date if dates else words.tell_number
     quantiles = column.get("quantiles") or {}
     edges, counts = read_histogram(column) if _has_order(column) else ([], [])
-    top = _list_pairs(column.get("top"), TOP_MAX)
+    nested = words.name_kind(column) == "nested"  # their values are not looked into
+    top = [] if nested else _list_pairs(column.get("top"), TOP_MAX)
     patterns = column.get("patterns") or []
     gaps = {gap: words.count(column, gap) for gap in words.NOTHING}
     return {
@@ -97,7 +98,7 @@ def _describe(column: Document) -> dict[str, Any]:
         "count": words.count(column, "row"),
         "gaps": {gap: n for gap, n in gaps.items() if n},
         "missing": words.count_missing(column),
-        "distinct": column.get("distinct_count"),
+        "distinct": None if nested else column.get("distinct_count"),
         "exact": column.get("exact", True),
         "min": tell(column.get("min")), "p50": tell(quantiles.get("p50")),
         "max": tell(column.get("max")),

@@ -101,13 +101,14 @@ def share(value: float | None) -> str:
 def compact(value: Any) -> str:
     r"""Return a number for a table: thousands apart, four significant digits.
 
-    >>> compact(336776), compact(0.123456), compact(1.5e-7), compact(None)
-    ('336\u202f776', '0.1235', '1.5e-07', '\u2013')
+    >>> compact(336776), compact(0.123456), compact(1.5e-7), compact(-1e308), compact(None)
+    ('336\u202f776', '0.1235', '1.5e-07', '-1e+308', '\u2013')
     """
     if value is None:
         return "\u2013"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) or (isinstance(value, float) and value == int(value) < 1e15):  # noqa: PLR2004
+    whole = isinstance(value, float) and abs(value) < 1e15 and value == int(value)  # noqa: PLR2004
+    if whole or isinstance(value, int):
         return f"{int(value):,}".replace(",", "\u202f")
     return f"{value:.4g}" if isinstance(value, float) else str(value)

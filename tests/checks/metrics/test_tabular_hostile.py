@@ -86,3 +86,14 @@ def test_next_to_no_rows(rows: int) -> None:
     profile = profile_table(table.lazy(), label=None)
     assert [c.kind for c in profile.columns] == ["constant"] * 3
     assert (profile.row_count, profile.associations, profile.gaps) == (rows, None, None)
+
+
+def test_dates_of_other_centuries() -> None:
+    """Quantiles and histogram of dates hold from 1650 to 2300, to within 6 hours."""
+    days = [dt.date(1650, 1, 1) + dt.timedelta(days=237 * i) for i in range(1000)]
+    column = profile_table(pl.LazyFrame({"day": days}), label=None).columns[0]
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    for name, place in (("p01", 9), ("p50", 499), ("p99", 989)):
+        told = epoch + dt.timedelta(seconds=column.quantiles[name])
+        assert abs(told.date() - days[place]) <= dt.timedelta(days=1)
+    assert max(column.histogram_counts) <= 60
