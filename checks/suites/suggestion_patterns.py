@@ -1,0 +1,135 @@
+"""Patterns of texts: a regular expression from the few shapes that nearly all texts have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from checks.metrics.tabular_words import NUMBER_WITH_UNIT, SHAPE_LENGTH, shape_of
+from checks.suites.suggestion_rule import Proposal
+
+COVERED_MIN, SHAPES_MAX, SHAPE_SHARE, SHAPE_ROWS = 0.98, 4, 0.01, 10
+UNITED_MIN, UNITS_MAX = 0.9, 4
+_END_SHARE, _END_ROWS = 0.01, 10  # of the texts of a shape, that a length must have to be an end
+_LITERAL_ROWS, _HEX_MIN = 30, 8
+_RUNS = {"9": r"(\d+)", "A": r"(\p{Lu}+)", "a": r"(\p{Ll}+)"}
+_SIGNS = {"9": r"\d", "A": "[A-Z]", "a": "[a-z]"}
+_LETTER = r"[^\W\d_]"  # of any script, as both Python and polars read it
+_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
+
+
+def _escape(text: str) -> str:
+    """`text` as a regular expression; re.escape would mark blanks and hyphens too."""
+    return "".join(f"\\{sign}" if sign in _SPECIAL else sign for sign in text)
+
+
+def propose_pattern(name: str, texts: pl.Series) -> Iterator[Proposal]:
+    r"""Yield `str_matches` if at most four shapes cover 98 % of `texts`.
+
+    Args:
+        name: the column.
+        texts: sampled cells as they came, no nulls and no placeholders.
+
+    A run of digits or letters has the lengths that at least 1 % of a shape's texts have at both
+    ends, any length where none does; what is the same in all of them stands as it is. Numbers
+    with a unit are told apart first, then texts of hexadecimal digits of one length.
+
+    >>> codes = pl.Series([f"AB-{i}" for i in range(1000, 2000)])
+    >>> [one.value for one in propose_pattern("code", codes)]
+    ['^AB-\\d{4}$']
+    >>> sizes = pl.Series(["12 oz", "8.5 oz"] * 50)
+    >>> [one.value for one in propose_pattern("size", sizes)]
+    ['^[-+]?\\d+(?:\\.\\d+)? oz$']
+    """
+    if texts.is_empty():
+        return
+    for find in (_find_units, _find_digest, _find_shapes):
+        found = find(texts)
+        if found is not None:
+            pattern, why, guessed = found
+            yield Proposal((name,), "str_matches", pattern, why, guessed=guessed,
+                           may_never=not guessed)  # fmt: skip
+            return
+
+
+def _find_units(texts: pl.Series) -> tuple[str, str, bool] | None:
+    bare = texts.str.strip_chars()
+    units = bare.str.extract(NUMBER_WITH_UNIT, 2).rename("unit")
+    if units.count() < UNITED_MIN * texts.len():
+        return None
+    counts = units.drop_nulls().value_counts(sort=True).sort("count", "unit", descending=[True, False])
+    common = counts.filter(pl.col("count") >= SHAPE_SHARE * texts.len())["unit"].to_list()
+    if not 0 < len(common) <= UNITS_MAX:
+        return None
+    blank = bare.filter(units.is_not_null()).str.contains(r"\s")
+    gap = " " if blank.all() else " ?" if blank.any() else ""
+    told = _choose([_escape(unit) for unit in common])
+    rows = int(units.is_in(common).sum())
+    why = f"{rows:,} of {texts.len():,} sampled texts are numbers in {', '.join(common)}"
+    return rf"^[-+]?\d+(?:\.\d+)?{gap}{told}$", why, False
+
+
+def _find_digest(texts: pl.Series) -> tuple[str, str, bool] | None:
+    length = texts.str.len_chars().mode().sort()[0]
+    mixed = texts.str.contains(r"^[0-9a-f]+$") & texts.str.contains("[a-f]")
+    fits = texts.str.contains(rf"^[0-9a-f]{{{length}}}$")
+    if length < _HEX_MIN or not mixed.any() or fits.mean() < COVERED_MIN:  # type: ignore[operator]
+        return None
+    if (fits & texts.str.contains(r"\d")).mean() < UNITED_MIN:  # type: ignore[operator]
+        return None  # words
+    return rf"^[0-9a-f]{{{length}}}$", f"{length} hexadecimal digits", False
+
+
+def _find_shapes(texts: pl.Series) -> tuple[str, str, bool] | None:
+    told = pl.DataFrame({"text": texts}).with_columns(shape=shape_of(pl.col("text")))
+    told = told.filter(pl.col("text").str.len_chars() <= SHAPE_LENGTH)
+    least = max(SHAPE_ROWS, SHAPE_SHARE * texts.len())
+    shapes = told.group_by("shape").len().filter(pl.col("len") >= least)
+    shapes = shapes.sort("len", "shape", descending=[True, False]).head(SHAPES_MAX)
+    covered = int(shapes["len"].sum())
+    if covered < COVERED_MIN * texts.len():
+        return None
+    parts = [_tell_shape(shape, told.filter(pl.col("shape") == shape)["text"])
+             for shape in shapes["shape"].to_list()]  # fmt: skip
+    pattern = f"^{_choose(list(dict.fromkeys(parts)))}$"
+    why = f"{covered:,} of {texts.len():,} sampled texts have {_count(shapes.height)}"
+    return pattern, why, covered < texts.len()
+
+
+def _count(shapes: int) -> str:
+    return "one shape" if shapes == 1 else f"one of {shapes} shapes"
+
+
+def _choose(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
+
+
+def _tell_shape(shape: str, texts: pl.Series) -> str:
+    """The regular expression of the texts of one shape, without anchors."""
+    places = [place for place, sign in enumerate(shape) if sign in _RUNS]
+    whole = "".join(_RUNS.get(sign, _escape(sign)) for sign in shape)
+    frame = texts.to_frame("text").select(
+        pl.col("text").str.extract(f"^{whole}$", i + 1).alias(str(place))
+        for i, place in enumerate(places)
+    )
+    runs = {place: _tell_run(shape[place], frame[str(place)]) for place in places}
+    return "".join(runs.get(place, _escape(sign)) for place, sign in enumerate(shape))
+
+
+def _tell_run(kind: str, runs: pl.Series) -> str:
+    if runs.n_unique() == 1 and runs.len() >= _LITERAL_ROWS:
+        return _escape(runs[0])
+    lengths = runs.str.len_chars()
+    low, high = (int(one) for one in (lengths.min(), lengths.max()))  # type: ignore[arg-type]
+    least = max(_END_ROWS, _END_SHARE * runs.len())
+    firm = min((lengths == low).sum(), (lengths == high).sum()) >= least
+    plain = kind == "9" or not runs.str.contains("[^A-Za-z]").any()
+    sign = _SIGNS[kind] if plain else _LETTER
+    return f"{sign}{_repeat(low, high)}" if firm else f"{sign}+"
+
+
+def _repeat(low: int, high: int) -> str:
+    if low == high:
+        return "" if low == 1 else f"{{{low}}}"
+    return f"{{{low},{high}}}"
