@@ -38,7 +38,7 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
 
     - A value that ends the range and has 5 rows of the sample, and half as many as its neighbour,
       is where the range ends by nature: a limit without margin. Years never end so.
-    - Where nothing is negative and 0 is not far, the limit is 0.
+    - Where hardly anything is negative (0.5 % at most) and 0 is not far, the limit is 0.
     - Else half of the distance from the median is added. A few values far off all others, twice
       as far from the median, are taken for errors and stay outside.
 
@@ -53,7 +53,7 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     values = numbers.sampled
     if values.size < PILE_MIN or values[0] == values[-1]:
         return
-    middle = float(np.median(values))
+    middle, low = float(np.median(values)), float(values[int(DETACHED_SHARE * values.size)])
     for word, sign in (("ge", -1.0), ("le", 1.0)):
         outward = np.sort(sign * (values - middle))
         end = sign * ((numbers.high if sign > 0 else numbers.low) - middle)
@@ -62,7 +62,7 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
         if _is_year(numbers) and not guessed:
             limit, guessed = _add_margin(limit), True
             told, why = middle + sign * limit, f"{_show(end * sign + middle)} is the farthest"
-        if word == "ge" and guessed and numbers.low >= 0 and told <= 0:
+        if word == "ge" and told <= 0 <= low and (guessed or numbers.low < 0):
             yield Proposal((name,), "ge", 0, f"{_show(numbers.low)} is the least")
             continue
         if math.isfinite(told):

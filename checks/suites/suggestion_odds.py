@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-ONE_SIDED_95, ALARM_MAX = 1.6448536269514722, 0.005
+ONE_SIDED_95, ALARM_MAX = 1.6448536269514722, 0.01
 _DEVIATIONS, _EXTRA = 12, 40  # of the mean, that are computed: less than 1 in 10^12 lies beyond
 _DIGITS = 2  # of a tolerance
 
@@ -50,7 +50,7 @@ class Foresight:
         return float(self.beyond[min(place, self.beyond.size - 1)])
 
     def tolerance(self) -> float:
-        """Return the least share of rows, two digits, that 199 of 200 clean batches keep to."""
+        """Return the least share of rows, two digits, that 99 of 100 clean batches keep to."""
         enough = int(np.argmax(self.beyond <= ALARM_MAX))
         return round_up((self.first + enough) / self.batch_rows)
 

@@ -10,8 +10,8 @@ from checks.metrics.tabular_words import NUMBER_WITH_UNIT, SHAPE_LENGTH, shape_o
 from checks.suites.suggestion_rule import Proposal
 
 COVERED_MIN, SHAPES_MAX, SHAPE_SHARE, SHAPE_ROWS = 0.98, 4, 0.01, 10
-UNITED_MIN, UNITS_MAX = 0.9, 4
-_END_SHARE, _END_ROWS = 0.01, 10  # of the texts of a shape, that a length must have to be an end
+UNITS_MAX, HEX_SHARE = 4, 0.9
+_END_SHARE, _END_ROWS, _FIRM_SHARE = 0.01, 10, 0.995  # of the texts of a shape
 _LITERAL_ROWS, _HEX_MIN = 30, 8
 _RUNS = {"9": r"(\d+)", "A": r"(\p{Lu}+)", "a": r"(\p{Ll}+)"}
 _SIGNS = {"9": r"\d", "A": "[A-Z]", "a": "[a-z]"}
@@ -31,8 +31,8 @@ def propose_pattern(name: str, texts: pl.Series) -> Iterator[Proposal]:
         name: the column.
         texts: sampled cells as they came, no nulls and no placeholders.
 
-    A run of digits or letters has the lengths that at least 1 % of a shape's texts have at both
-    ends, any length where none does; what is the same in all of them stands as it is. Numbers
+    A run of digits or letters has the lengths that 1 % of a shape's texts and more have, if only
+    one text in 200 has another, else any; what is the same in all texts stands as it is. Numbers
     with a unit are told apart first, then texts of hexadecimal digits of one length.
 
     >>> codes = pl.Series([f"AB-{i}" for i in range(1000, 2000)])
@@ -56,7 +56,7 @@ def propose_pattern(name: str, texts: pl.Series) -> Iterator[Proposal]:
 def _find_units(texts: pl.Series) -> tuple[str, str, bool] | None:
     bare = texts.str.strip_chars()
     units = bare.str.extract(NUMBER_WITH_UNIT, 2).rename("unit")
-    if units.count() < UNITED_MIN * texts.len():
+    if units.count() < COVERED_MIN * texts.len():
         return None
     counts = units.drop_nulls().value_counts(sort=True).sort("count", "unit", descending=[True, False])
     common = counts.filter(pl.col("count") >= SHAPE_SHARE * texts.len())["unit"].to_list()
@@ -76,7 +76,7 @@ def _find_digest(texts: pl.Series) -> tuple[str, str, bool] | None:
     fits = texts.str.contains(rf"^[0-9a-f]{{{length}}}$")
     if length < _HEX_MIN or not mixed.any() or fits.mean() < COVERED_MIN:  # type: ignore[operator]
         return None
-    if (fits & texts.str.contains(r"\d")).mean() < UNITED_MIN:  # type: ignore[operator]
+    if (fits & texts.str.contains(r"\d")).mean() < HEX_SHARE:  # type: ignore[operator]
         return None  # words
     return rf"^[0-9a-f]{{{length}}}$", f"{length} hexadecimal digits", False
 
@@ -94,7 +94,7 @@ def _find_shapes(texts: pl.Series) -> tuple[str, str, bool] | None:
              for shape in shapes["shape"].to_list()]  # fmt: skip
     pattern = f"^{_choose(list(dict.fromkeys(parts)))}$"
     why = f"{covered:,} of {texts.len():,} sampled texts have {_count(shapes.height)}"
-    return pattern, why, covered < texts.len()
+    return pattern, why, covered < _FIRM_SHARE * texts.len()
 
 
 def _count(shapes: int) -> str:
@@ -113,20 +113,20 @@ def _tell_shape(shape: str, texts: pl.Series) -> str:
         pl.col("text").str.extract(f"^{whole}$", i + 1).alias(str(place))
         for i, place in enumerate(places)
     )
-    runs = {place: _tell_run(shape[place], frame[str(place)]) for place in places}
+    runs = {place: _tell_run(shape[place], frame[str(place)].rename("text")) for place in places}
     return "".join(runs.get(place, _escape(sign)) for place, sign in enumerate(shape))
 
 
 def _tell_run(kind: str, runs: pl.Series) -> str:
     if runs.n_unique() == 1 and runs.len() >= _LITERAL_ROWS:
         return _escape(runs[0])
-    lengths = runs.str.len_chars()
-    low, high = (int(one) for one in (lengths.min(), lengths.max()))  # type: ignore[arg-type]
-    least = max(_END_ROWS, _END_SHARE * runs.len())
-    firm = min((lengths == low).sum(), (lengths == high).sum()) >= least
     plain = kind == "9" or not runs.str.contains("[^A-Za-z]").any()
     sign = _SIGNS[kind] if plain else _LETTER
-    return f"{sign}{_repeat(low, high)}" if firm else f"{sign}+"
+    lengths = runs.str.len_chars().value_counts(name="rows").sort("text")
+    usual = lengths.filter(pl.col("rows") >= max(_END_ROWS, _END_SHARE * runs.len()))
+    if usual["rows"].sum() < _FIRM_SHARE * runs.len():
+        return f"{sign}+"
+    return f"{sign}{_repeat(usual['text'][0], usual['text'][-1])}"
 
 
 def _repeat(low: int, high: int) -> str:

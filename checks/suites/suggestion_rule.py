@@ -1,4 +1,4 @@
-"""What a suggestion is made of: a rule as it is proposed, and as the rows of the table bear it out."""
+"""A rule as it is proposed, and as the rows of the table bear it out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from checks.metrics.tabular_profile import TableProfile
-from checks.suites.suggestion_odds import bound_share, foresee
+from checks.suites.suggestion_odds import bound_share, foresee, round_up
 
 Strength = Literal["strong", "fair", "weak"]
 STRENGTHS: tuple[Strength, ...] = ("strong", "fair", "weak")
@@ -20,7 +20,7 @@ SEVERITY: Mapping[Strength, Literal["error", "warning", "info"]] = MappingProxyT
 # beyond the share of rows that break a rule: what may go unseen before it is less than strong, ...
 SLACK: Mapping[Strength, float] = MappingProxyType({"strong": 0.005, "fair": 0.01, "weak": 0.05})
 SHARE_MAX = 0.5  # of rows that break it: a rule that is broken more often says nothing
-WHOLE_TABLE = ("implies", "foreign_key")
+WHOLE_TABLE = ("implies", "foreign_key", "joins", "fixes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Lookup:
 class Proposal:
     """A rule before it is counted.
 
-    columns: one, or for `unique`, `implies` and `foreign_key` all that it reads. word: of pandera
-    (`ge`, `isin`, `str_matches`, ...), or dtype, not_null, not_nan, unique, implies, foreign_key,
-    never_falls, joins. value: what the word is told. why: what speaks for it, one clause. guessed:
-    its limit lies beyond what was seen. may_never: it may hold without exception. unseen_count:
-    rows whose value no other row has; about as many of the next rows hold a new one.
+    columns: all that it reads, what it judges last. word: of pandera (`ge`, `isin`, ...), or
+    dtype, not_null, not_nan, unique, implies, foreign_key, never_falls, joins, fixes. value: what
+    the word is told. why: what speaks for it, one clause. guessed: its limit lies beyond what was
+    seen. may_never: it may hold without exception. unseen_count: rows whose value no other row
+    has; about as many of the next rows hold a new one. failures: where they are known already.
     """
 
     columns: tuple[str, ...]
@@ -61,6 +61,7 @@ class Proposal:
     guessed: bool = False
     may_never: bool = True
     unseen_count: int = 0
+    failures: int | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -135,7 +136,7 @@ def weigh(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Rule
     """
     counted = min(rows, failures + proposal.unseen_count)
     ahead = foresee(counted, rows, batch_rows, may_never=proposal.may_never)
-    tolerance = max(ahead.tolerance(), round_least(failures, rows))
+    tolerance = max(ahead.tolerance(), round_up(failures / rows))
     slack = tolerance - failures / rows
     words = [word for word in STRENGTHS if slack <= SLACK[word]]
     if failures > SHARE_MAX * rows or not words:

@@ -10,7 +10,7 @@ from checks.suites.contract_cells import convert
 
 CODE_DIGITS_MIN = 5  # whole numbers of one length from here on are codes, not quantities
 _FITTING_MIN = 0.9  # of the cells that hold something
-_RARELY = 0.01
+_RARELY, _FRACTIONS_MAX = 0.01, 0.001
 _FLOAT = pl.Float64()
 
 
@@ -62,8 +62,8 @@ def _is_code(cells: pl.Series) -> bool:
 
 def _fits(cells: pl.Series, wanted: pl.DataType) -> bool:
     fit = _count_read(cells, wanted)
-    if wanted == pl.Int64:  # one number in a hundred has a fraction: then all may have
-        return fit >= max(_FITTING_MIN * cells.len(), (1 - _RARELY) * _count_read(cells, _FLOAT))
+    if wanted == pl.Int64:  # if more than one number in a thousand has a fraction, all may
+        return fit >= max(_FITTING_MIN * cells.len(), (1 - _FRACTIONS_MAX) * _count_read(cells, _FLOAT))
     return fit >= _FITTING_MIN * cells.len()
 
 

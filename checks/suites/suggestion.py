@@ -1,0 +1,180 @@
+"""A contract suggested from what a table was found to hold, for a person to review."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from checks.metrics.tabular_profile import ColumnProfile
+from checks.suites.contract_cells import cell, convert
+from checks.suites.contract_words import ALIASES
+from checks.suites.suggestion_columns import propose_column, wants_counts
+from checks.suites.suggestion_count import count_broken
+from checks.suites.suggestion_gaps import propose_gaps
+from checks.suites.suggestion_relations import (
+    choose_entities,
+    propose_entity,
+    propose_joins,
+    propose_pair_key,
+)
+from checks.suites.suggestion_rule import Look, Lookup, Proposal, Rule, Suggestion, weigh
+from checks.suites.suggestion_schema import (
+    CUSTOM,
+    breaks_custom,
+    build_contract,
+    name_implications,
+    write_lookups,
+)
+from checks.suites.suggestion_types import choose_type
+
+ROWS_MIN = 50
+RARELY = 0.001
+NO_MEANS = (
+    "mean and standard deviation: a contract judges rows and the gate's metric table holds no "
+    "means; `gristmill baseline approve` and [drift] compare distributions"
+)
+
+
+def suggest(look: Look, *, batch_rows: int | None = None, lookups: str = "values") -> Suggestion:
+    """Return the rules that a table bears out, each with its evidence.
+
+    Rules after Deequ's (complete, complete but for a share, type, range of categories, most
+    frequent categories, non-negative, unique, least and largest value, length) and placeholder
+    words, units and other patterns, blanks at the ends, pairs that are a key, what some columns
+    fix of others, gaps that follow another column, time that never falls.
+
+    Args:
+        look: the table, its profile and a sample of its rows.
+        batch_rows: rows of the batches that the contract will judge, by default as many as the
+            table has. Smaller ones need wider tolerances.
+        lookups: the folder, below the contract's, of the tables of its foreign keys.
+
+    All rows are read twice, once to list values and once to count the rows that break a rule; in
+    between, each key is read by itself. A table of less than 50 rows gives types alone.
+
+    Raises:
+        ContractError: a rule does not suit its column.
+    """
+    profile, names = look.profile, look.profile.columns
+    types = {c.name: choose_type(c, look.sample[c.name]) for c in names}
+    titles = {c.name: _tell(c) for c in names}
+    rows = profile.row_count
+    batch = batch_rows or max(rows, 1)
+    bare = Suggestion(rows, batch, types, titles, ())
+    if rows < ROWS_MIN:
+        stored = {c.name: look.sample[c.name].dtype for c in names}
+        told = f"{rows:,} rows are too few for a rule: only the types are told"
+        return replace(bare, types=stored, left_out=(told,))
+    proposals = _propose(look, types, lookups)
+    counts = _count(look, bare, proposals)
+    weighed = [
+        rule for one, failures in zip(proposals, counts, strict=True)
+        if (rule := _weigh(one, failures, rows, batch)) is not None
+    ]  # fmt: skip
+    told, rules = _keep_sayable(weighed, types, look.sample)
+    lookups_of = _gather(rules)
+    return replace(bare, types=told, rules=tuple(rules), lookups=lookups_of, left_out=(NO_MEANS,))
+
+
+def _propose(look: Look, types: Mapping[str, pl.DataType], folder: str) -> list[Proposal]:
+    columns = look.profile.columns
+    names = _name_lookups(folder)
+    listed = [c.name for c in columns if wants_counts(c, types[c.name])]
+    entities = choose_entities(look.profile, types)
+    counts = _tally(look.rows, [*((name,) for name in listed), *(e.columns for e in entities)])
+    singles = {name: counts[i].rename({name: "value"}) for i, name in enumerate(listed)}
+    found, joins = list[Proposal](), list(propose_joins(look.profile))
+    for c in columns:
+        values = singles.get(c.name)
+        values = None if values is None else values.drop_nulls()
+        cells, is_joined = look.sample[c.name], c.name in {one.columns[-1] for one in joins}
+        found += propose_column(c, types[c.name], cells, values, names((c.name,)), joined=is_joined)
+    for entity, told in zip(entities, counts[len(listed) :], strict=True):
+        found += propose_entity(entity, told, names(entity.columns))
+    found += [*joins, *propose_pair_key(columns, look.sample)]
+    typed = [convert(pl.col(n), look.sample[n].dtype, dtype) for n, dtype in types.items()]
+    return [*found, *propose_gaps(look.sample.select(typed))]
+
+
+def _tally(rows: pl.LazyFrame, groups: Sequence[tuple[str, ...]]) -> list[pl.DataFrame]:
+    """For each group of columns, what stands together and in how many rows (#)."""
+    plans = [rows.group_by(group).agg(pl.len().alias("#")) for group in groups]
+    return pl.collect_all(plans, engine="streaming")
+
+
+def _count(look: Look, bare: Suggestion, proposals: Sequence[Proposal]) -> list[int]:
+    """How many rows break each proposal."""
+    draft = tuple(Rule(one, 0, 0, 1, 0.0, 0.0, "strong") for one in proposals)
+    whole = replace(bare, rules=draft, lookups=_gather(draft))
+    cells = {name: cell(name) for name in bare.types}
+    own = {str(i): breaks_custom(one, cells) for i, one in enumerate(proposals)
+           if one.word in CUSTOM and one.failures is None}  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="gristmill_") as folder:
+        write_lookups(whole.lookups, Path(folder))
+        told, more = count_broken(look.rows, build_contract(whole, Path(folder)), own)
+    counts = {}
+    for rule, failures in told:
+        columns = rule.repeats or (rule.key.columns if rule.key else (rule.column,))
+        counts[rule.name, columns] = failures
+    implied = dict(zip((i for i, one in enumerate(proposals) if one.word == "implies"),
+                       name_implications(draft), strict=True))  # fmt: skip
+    found = []
+    for i, one in enumerate(proposals):
+        if one.failures is not None:
+            found.append(one.failures)
+            continue
+        name = implied.get(i, ALIASES.get(one.word, one.word))
+        columns = one.columns[-1:] if i in implied else one.columns
+        found.append(more[str(i)] if str(i) in more else counts.get((name, columns)) or 0)
+    return found
+
+
+def _weigh(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Rule | None:
+    often = {"never_falls": RARELY, "unique": 2 * RARELY}.get(proposal.word, 1.0)
+    return weigh(proposal, failures, rows, batch_rows) if failures <= often * rows else None
+
+
+def _keep_sayable(
+    rules: Sequence[Rule], types: Mapping[str, pl.DataType], sample: pl.DataFrame
+) -> tuple[dict[str, pl.DataType], list[Rule]]:
+    """Take back a type that the rows do not bear out, and what cannot be said without a rule.
+
+    A contract has one word, nullable, for null and NaN, so that neither is judged alone.
+    """
+    held = {(r.proposal.word, r.proposal.columns[-1]) for r in rules}
+    plain = {n: sample[n].dtype for n, t in types.items()
+             if t != sample[n].dtype and ("dtype", n) not in held}  # fmt: skip
+    gaps = ("not_null", "not_nan")
+    open_ones = {n for n, t in types.items() if n in plain or ("not_null", n) not in held
+                 or (t.is_float() and ("not_nan", n) not in held)}  # fmt: skip
+    kept = [r for r in rules if not plain.keys() & set(r.proposal.columns)
+            and not (r.proposal.word in gaps and r.proposal.columns[0] in open_ones)]  # fmt: skip
+    return {**types, **plain}, kept
+
+
+def _gather(rules: Iterable[Rule]) -> tuple[Lookup, ...]:
+    return tuple(r.proposal.value for r in rules if isinstance(r.proposal.value, Lookup))
+
+
+def _name_lookups(folder: str):
+    used: set[str] = set()
+
+    def name(columns: tuple[str, ...]) -> str:
+        word = re.sub(r"[^a-z0-9]+", "_", "_".join(columns[:2]).lower()).strip("_")[:40] or "values"
+        told, number = word, 1
+        while told in used:
+            number += 1
+            told = f"{word}_{number}"
+        used.add(told)
+        return f"{folder}/{told}.parquet"
+
+    return name
+
+
+def _tell(c: ColumnProfile) -> str:
+    return c.kind

@@ -1,0 +1,173 @@
+"""Rules on several columns: what one fixes of others, and pairs that are a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from checks.metrics.tabular_dependencies import MAJORITY_MIN, SUPPORT_MIN
+from checks.metrics.tabular_profile import ColumnProfile, Dependency, TableProfile
+from checks.suites.suggestion_rule import Lookup, Proposal
+
+VIOLATION_MAX, PAIRS_MAX, NEW_MAX, IMPLIED_MAX = 0.05, 5_000, 0.005, 4
+_WORSE_MAX = 0.002  # of the rows
+COLLISIONS_MIN, KEY_COLUMNS_MAX = 50, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Columns whose values fix those of others in (almost) all rows."""
+
+    determinants: tuple[str, ...]
+    dependents: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.determinants, *self.dependents)
+
+
+def choose_entities(profile: TableProfile, types: Mapping[str, pl.DataType]) -> list[Entity]:
+    """Return the fewest entities that explain each dependent column once.
+
+    The determinants that fix most columns go first, what they fix by way of others included; of
+    these the ones with fewest values. A column that one entity names is left alone by the others:
+    a wrong value in it breaks that one. Columns of fractions take no part, no dependency that 5 %
+    of the rows contradict, and none of a column that another one explains better.
+    """
+    place = {c.name: i for i, c in enumerate(profile.columns)}
+    fixed, keys = _close(_pick_sound(profile.dependencies, types))
+    explained: set[str] = set()
+    found = []
+    while open_ones := {names: new for names, all_of in fixed.items() if (new := all_of - explained)}:
+        best = min(open_ones, key=lambda names: (
+            -len(open_ones[names]), len(names), keys[names], [place[n] for n in names]))  # fmt: skip
+        found.append(Entity(best, tuple(sorted(open_ones[best], key=lambda n: place[n]))))
+        explained |= {*open_ones[best], *best}
+    return found
+
+
+def _pick_sound(
+    dependencies: Sequence[Dependency], types: Mapping[str, pl.DataType]
+) -> list[Dependency]:
+    least: dict[str, int] = {}
+    for one in dependencies:
+        least[one.dependent] = min(one.violation_count, least.get(one.dependent, one.row_count))
+
+    def is_sound(one: Dependency) -> bool:
+        names = (*one.determinants, one.dependent)
+        plain = all(types[n] == pl.String or types[n].is_integer() for n in names)
+        best = 2 * least[one.dependent] + _WORSE_MAX * one.row_count
+        few = one.violation_count <= min(best, VIOLATION_MAX * one.row_count)
+        return plain and few and one.mark is None and 0 < len(one.keys) <= PAIRS_MAX
+
+    return [one for one in dependencies if is_sound(one)]
+
+
+def _close(
+    dependencies: Sequence[Dependency],
+) -> tuple[dict[tuple[str, ...], set[str]], dict[tuple[str, ...], int]]:
+    """What determinants fix, themselves or by what they fix in every row; and their values."""
+    fixed: dict[tuple[str, ...], set[str]] = {}
+    keys: dict[tuple[str, ...], int] = {}
+    for one in dependencies:
+        fixed.setdefault(one.determinants, set()).add(one.dependent)
+        keys[one.determinants] = max(len(one.keys), keys.get(one.determinants, 0))
+    sure = {(d.determinants, d.dependent) for d in dependencies if not d.violation_count}
+    onward = {names: set[str]().union(*(fixed.get((n,), set()) for n in told
+                                        if (names, n) in sure)) - set(names)
+              for names, told in fixed.items()}  # fmt: skip
+    return {names: told | onward[names] for names, told in fixed.items()}, keys
+
+
+def propose_entity(entity: Entity, counts: pl.DataFrame, lookup: str) -> Iterator[Proposal]:
+    """Yield a foreign key into a table of an entity's values, or what few of its values imply.
+
+    Args:
+        entity: of `choose_entities`.
+        counts: its columns, as they are stored, and # (UInt32): each combination and its rows.
+        lookup: the name of the table.
+
+    Combinations that contradict a key's majority (80 % of at least 3 rows) are left out. Where
+    more than 0.5 % of the rows have a key of their own, the next rows bring new ones: then rows
+    of one key are compared with each other (`fixes`), for each of its dependents.
+    """
+    names = list(entity.determinants)
+    told = counts.drop_nulls(entity.columns).with_columns(
+        rows=pl.col("#").sum().over(names), top=pl.col("#").max().over(names)
+    )
+    rows = int(told["#"].sum())
+    settled = (pl.col("rows") >= SUPPORT_MIN) & (pl.col("top") >= MAJORITY_MIN * pl.col("rows"))
+    kept = told.filter(~settled | (pl.col("#") == pl.col("top"))).sort(entity.columns)
+    single = int((kept["#"] == 1).sum())
+    if not rows:
+        return
+    if kept.height > PAIRS_MAX or single > NEW_MAX * rows:
+        yield from _propose_fixes(entity, counts)
+        return
+    others = ", ".join(entity.dependents)
+    pair = len(entity.columns) == 2 and kept.height <= IMPLIED_MAX  # noqa: PLR2004
+    if pair and not single and kept.select(names).is_unique().all():
+        for key, value in kept.select(entity.columns).iter_rows():
+            given = {"if": {"column": names[0], "eq": key},
+                     "then": {"column": others, "eq": value}}  # fmt: skip
+            yield Proposal(entity.columns, "implies", given, f"{names[0]} fixes {others}")
+        return
+    why = f"{', '.join(names)} fixes {others}: {kept.height:,} combinations"
+    yield Proposal(entity.columns, "foreign_key", Lookup(lookup, kept.select(entity.columns)), why,
+                   unseen_count=single)  # fmt: skip
+
+
+def _propose_fixes(entity: Entity, counts: pl.DataFrame) -> Iterator[Proposal]:
+    names = list(entity.determinants)
+    for dependent in entity.dependents:
+        told = counts.drop_nulls([*names, dependent]).group_by(*names, dependent).agg(pl.sum("#"))
+        keyed = told.group_by(names).agg(rows=pl.sum("#"), top=pl.max("#"))
+        told_of = int(keyed.filter(pl.col("rows") > 1)["rows"].sum())
+        why = f"{told_of:,} rows share a value of {', '.join(names)} with another"
+        yield Proposal((*names, dependent), "fixes", None, why,
+                       failures=int(keyed["rows"].sum() - keyed["top"].sum()))  # fmt: skip
+
+
+def propose_joins(profile: TableProfile) -> Iterator[Proposal]:
+    """Yield the columns that are two others joined by a mark."""
+    for one in profile.dependencies:
+        if one.mark is not None and one.part == "whole":
+            why = f"{one.dependent} is {' and '.join(one.determinants)}, joined by {one.mark!r}"
+            yield Proposal((*one.determinants, one.dependent), "joins", one.mark, why)
+
+
+def propose_pair_key(columns: Sequence[ColumnProfile], sample: pl.DataFrame) -> Iterator[Proposal]:
+    """Yield the pair of columns that is most surely a key, if there is one.
+
+    Of the 12 columns with most values, those pairs are tried of which neither is a key. Were
+    their values drawn apart, at least 50 pairs of sampled rows had to agree in both; none does.
+
+    Args:
+        columns: the profiles of the table.
+        sample: rows as they are stored.
+    """
+    able = [c for c in columns if c.null_count == 0 and c.is_plain and c.kind != "constant"
+            and not sample[c.name].dtype.is_float()
+            and c.distinct_count < 0.9 * c.row_count]  # fmt: skip
+    able = sorted(able, key=lambda c: (-c.distinct_count, c.name))[:KEY_COLUMNS_MAX]
+    agree = {c.name: _agreement(sample[c.name]) for c in able}
+    pairs = sample.height * (sample.height - 1) / 2
+    found = []
+    for left, right in combinations(agree, 2):
+        expected = pairs * agree[left] * agree[right]
+        if expected >= COLLISIONS_MIN and sample.select(left, right).is_unique().all():
+            found.append((-expected, left, right))
+    for expected, left, right in sorted(found)[:1]:
+        why = f"a key: by chance {-expected:,.0f} pairs of sampled rows would agree in both"
+        yield Proposal((left, right), "unique", why=why)
+
+
+def _agreement(cells: pl.Series) -> float:
+    """The chance that two rows agree."""
+    counts = cells.value_counts()["count"].to_numpy().astype(np.float64)
+    return float((counts**2).sum() / max(counts.sum(), 1) ** 2)
