@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from checks.metrics.tabular_profile import ColumnProfile
 from checks.suites.contract_cells import cell, convert
 from checks.suites.contract_words import ALIASES
 from checks.suites.suggestion_columns import propose_column, wants_counts
 from checks.suites.suggestion_count import count_broken
 from checks.suites.suggestion_gaps import propose_gaps
+from checks.suites.suggestion_names import name_lookup
 from checks.suites.suggestion_relations import (
     choose_entities,
     propose_entity,
@@ -28,9 +26,9 @@ from checks.suites.suggestion_schema import (
     breaks_custom,
     build_contract,
     name_implications,
-    write_lookups,
 )
 from checks.suites.suggestion_types import choose_type
+from checks.suites.suggestion_words import tell_column
 
 ROWS_MIN = 50
 RARELY = 0.001
@@ -62,7 +60,7 @@ def suggest(look: Look, *, batch_rows: int | None = None, lookups: str = "values
     """
     profile, names = look.profile, look.profile.columns
     types = {c.name: choose_type(c, look.sample[c.name]) for c in names}
-    titles = {c.name: _tell(c) for c in names}
+    titles = {c.name: tell_column(c) for c in names}
     rows = profile.row_count
     batch = batch_rows or max(rows, 1)
     bare = Suggestion(rows, batch, types, titles, ())
@@ -83,19 +81,20 @@ def suggest(look: Look, *, batch_rows: int | None = None, lookups: str = "values
 
 def _propose(look: Look, types: Mapping[str, pl.DataType], folder: str) -> list[Proposal]:
     columns = look.profile.columns
-    names = _name_lookups(folder)
-    listed = [c.name for c in columns if wants_counts(c, types[c.name])]
+    used: set[str] = set()
+    joins = list(propose_joins(look.profile))
+    whole = {one.columns[-1] for one in joins}
+    listed = [c.name for c in columns if c.name not in whole and wants_counts(c, types[c.name])]
     entities = choose_entities(look.profile, types)
     counts = _tally(look.rows, [*((name,) for name in listed), *(e.columns for e in entities)])
     singles = {name: counts[i].rename({name: "value"}) for i, name in enumerate(listed)}
-    found, joins = list[Proposal](), list(propose_joins(look.profile))
+    found: list[Proposal] = []
     for c in columns:
-        values = singles.get(c.name)
-        values = None if values is None else values.drop_nulls()
-        cells, is_joined = look.sample[c.name], c.name in {one.columns[-1] for one in joins}
-        found += propose_column(c, types[c.name], cells, values, names((c.name,)), joined=is_joined)
+        values = singles[c.name].drop_nulls() if c.name in singles else None
+        place = name_lookup(folder, (c.name,), used)
+        found += propose_column(c, types[c.name], look.sample[c.name], values, place)
     for entity, told in zip(entities, counts[len(listed) :], strict=True):
-        found += propose_entity(entity, told, names(entity.columns))
+        found += propose_entity(entity, told, name_lookup(folder, entity.columns, used))
     found += [*joins, *propose_pair_key(columns, look.sample)]
     typed = [convert(pl.col(n), look.sample[n].dtype, dtype) for n, dtype in types.items()]
     return [*found, *propose_gaps(look.sample.select(typed))]
@@ -109,29 +108,20 @@ def _tally(rows: pl.LazyFrame, groups: Sequence[tuple[str, ...]]) -> list[pl.Dat
 
 def _count(look: Look, bare: Suggestion, proposals: Sequence[Proposal]) -> list[int]:
     """How many rows break each proposal."""
-    draft = tuple(Rule(one, 0, 0, 1, 0.0, 0.0, "strong") for one in proposals)
-    whole = replace(bare, rules=draft, lookups=_gather(draft))
+    known = {i: one.failures for i, one in enumerate(proposals) if one.failures is not None}
+    open_ones = {i: one for i, one in enumerate(proposals) if i not in known}
+    draft = tuple(Rule(one, 0, 0, 1, 0.0, 0.0, "strong") for one in open_ones.values())
     cells = {name: cell(name) for name in bare.types}
-    own = {str(i): breaks_custom(one, cells) for i, one in enumerate(proposals)
-           if one.word in CUSTOM and one.failures is None}  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="gristmill_") as folder:
-        write_lookups(whole.lookups, Path(folder))
-        told, more = count_broken(look.rows, build_contract(whole, Path(folder)), own)
-    counts = {}
-    for rule, failures in told:
-        columns = rule.repeats or (rule.key.columns if rule.key else (rule.column,))
-        counts[rule.name, columns] = failures
-    implied = dict(zip((i for i, one in enumerate(proposals) if one.word == "implies"),
-                       name_implications(draft), strict=True))  # fmt: skip
-    found = []
-    for i, one in enumerate(proposals):
-        if one.failures is not None:
-            found.append(one.failures)
-            continue
-        name = implied.get(i, ALIASES.get(one.word, one.word))
-        columns = one.columns[-1:] if i in implied else one.columns
-        found.append(more[str(i)] if str(i) in more else counts.get((name, columns)) or 0)
-    return found
+    own = {str(i): breaks_custom(one, cells) for i, one in open_ones.items() if one.word in CUSTOM}
+    contract = build_contract(replace(bare, rules=draft), Path())
+    told, more = count_broken(look.rows, contract, own)
+    counts = {(rule.name, rule.repeats or (rule.column,)): failures for rule, failures in told}
+    names = name_implications(draft)
+    for i, one in open_ones.items():
+        name = next(names) if one.word == "implies" else ALIASES.get(one.word, one.word)
+        columns = one.columns[-1:] if one.word == "implies" else one.columns
+        known[i] = more[str(i)] if str(i) in more else counts.get((name, columns)) or 0
+    return [known[i] for i in range(len(proposals))]
 
 
 def _weigh(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Rule | None:
@@ -159,22 +149,3 @@ def _keep_sayable(
 
 def _gather(rules: Iterable[Rule]) -> tuple[Lookup, ...]:
     return tuple(r.proposal.value for r in rules if isinstance(r.proposal.value, Lookup))
-
-
-def _name_lookups(folder: str):
-    used: set[str] = set()
-
-    def name(columns: tuple[str, ...]) -> str:
-        word = re.sub(r"[^a-z0-9]+", "_", "_".join(columns[:2]).lower()).strip("_")[:40] or "values"
-        told, number = word, 1
-        while told in used:
-            number += 1
-            told = f"{word}_{number}"
-        used.add(told)
-        return f"{folder}/{told}.parquet"
-
-    return name
-
-
-def _tell(c: ColumnProfile) -> str:
-    return c.kind

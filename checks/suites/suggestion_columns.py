@@ -30,7 +30,7 @@ def wants_counts(column: ColumnProfile, wanted: pl.DataType) -> bool:
 
 def propose_column(
     column: ColumnProfile, wanted: pl.DataType, sample: pl.Series, counts: pl.DataFrame | None,
-    lookup: str, *, joined: bool = False,
+    lookup: str,
 ) -> Iterator[Proposal]:  # fmt: skip
     """Yield what a column alone should keep to.
 
@@ -40,7 +40,6 @@ def propose_column(
         sample: some of its cells, as they are stored.
         counts: value and # of all rows, where `wants_counts`.
         lookup: the name of a table of its values.
-        joined: its texts are put together from other columns.
     """
     name = (column.name,)
     if wanted != sample.dtype:
@@ -56,7 +55,7 @@ def propose_column(
     elif wanted.is_temporal() and column.kind == "datetime":
         yield from _limit_times(column, wanted, cells)
     elif wanted == pl.String:
-        yield from _limit_texts(column, sample, counts, lookup, joined=joined)
+        yield from _limit_texts(column, sample, counts, lookup)
     elif counts is not None:
         yield from propose_list(column, counts, lookup)
 
@@ -89,10 +88,9 @@ def _limit_times(
 
 
 def _limit_texts(
-    column: ColumnProfile, sample: pl.Series, counts: pl.DataFrame | None, lookup: str, *,
-    joined: bool,
-) -> Iterator[Proposal]:  # fmt: skip
-    said = list(propose_list(column, counts, lookup, joined=joined)) if counts is not None else []
+    column: ColumnProfile, sample: pl.Series, counts: pl.DataFrame | None, lookup: str
+) -> Iterator[Proposal]:
+    said = list(propose_list(column, counts, lookup)) if counts is not None else []
     if not said:
         bare = text_of(column.name, "String")
         filled = (bare != "") & ~is_placeholder(bare)

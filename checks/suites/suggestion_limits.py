@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from checks.suites.suggestion_rule import Proposal
 
-MARGIN, DETACHED, DETACHED_SHARE = 0.5, 2.0, 0.005
+MARGIN, DETACHED, DETACHED_SHARE, BULK = 0.5, 2.0, 0.005, 0.95
 PILE_MIN, PILE_SHARE = 5, 0.5
 YEARS = (1800, 2200)
 _SPAN_BEFORE, _SPAN_AFTER = 0.5, 1.0  # of the times that were seen, left open on both sides
-_ROUGH = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     - A value that ends the range and has 5 rows of the sample, and half as many as its neighbour,
       is where the range ends by nature: a limit without margin. Years never end so.
     - Where hardly anything is negative (0.5 % at most) and 0 is not far, the limit is 0.
-    - Else half of the distance from the median is added. A few values far off all others, twice
-      as far from the median, are taken for errors and stay outside.
+    - Else half of the distance from the median is added. A few values far off all others (twice
+      as far from the median as the next one, and as 95 % of all) stay outside, as errors.
 
     The exact minimum and maximum would fail on half of all new batches, and so are no limits.
 
@@ -54,10 +53,11 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     if values.size < PILE_MIN or values[0] == values[-1]:
         return
     middle, low = float(np.median(values)), float(values[int(DETACHED_SHARE * values.size)])
+    bulk = float(np.quantile(np.abs(values - middle), BULK, method="higher"))
     for word, sign in (("ge", -1.0), ("le", 1.0)):
         outward = np.sort(sign * (values - middle))
         end = sign * ((numbers.high if sign > 0 else numbers.low) - middle)
-        limit, why, guessed = _find_end(outward, end)
+        limit, why, guessed = _find_end(outward, end, bulk)
         told = middle + sign * limit
         if _is_year(numbers) and not guessed:
             limit, guessed = _add_margin(limit), True
@@ -71,11 +71,13 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
                            may_never=False)  # fmt: skip
 
 
-def _find_end(outward: NDArray[np.float64], end: float) -> tuple[float, str, bool]:
+def _find_end(
+    outward: NDArray[np.float64], end: float, bulk: float
+) -> tuple[float, str, bool]:
     """How far from the median the limit stands, what speaks for it, whether it is guessed."""
-    kept = _detach(outward)
+    kept = _detach(outward, bulk)
     last = float(outward[kept - 1])
-    attached = kept == outward.size and end <= DETACHED * max(last, _ROUGH)
+    attached = kept == outward.size and end <= DETACHED * max(last, bulk)
     last = max(last, end) if attached else last
     rows = int(np.count_nonzero(outward == last))
     inner = outward[outward < last]
@@ -90,11 +92,11 @@ def _add_margin(distance: float) -> float:
     return distance + MARGIN * abs(distance)
 
 
-def _detach(outward: NDArray[np.float64]) -> int:
+def _detach(outward: NDArray[np.float64], bulk: float) -> int:
     """How many of the ascending distances remain without the few that stand far off."""
     n = outward.size
     for place in range(n - 1, max(n - 1 - int(DETACHED_SHARE * n), 0), -1):
-        if outward[place] > DETACHED * max(outward[place - 1], _ROUGH):
+        if outward[place] > DETACHED * max(outward[place - 1], bulk):
             return place
     return n
 

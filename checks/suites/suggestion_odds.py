@@ -22,7 +22,7 @@ def bound_share(failures: int, rows: int) -> float:
     Source: Wilson 1927, as Deequ's rule RetainCompleteness takes it.
 
     >>> round(bound_share(0, 1000), 5), round(bound_share(50, 1000), 5)
-    (0.0027, 0.06258)
+    (0.0027, 0.0626)
     """
     if not rows:
         return 1.0
@@ -106,3 +106,16 @@ def round_up(share: float) -> float:
     places = math.ceil(share / step - 1e-9)
     rounded = float(f"{places * step:.{_DIGITS}g}")
     return rounded if rounded >= share else float(f"{(places + 1) * step:.{_DIGITS}g}")
+
+
+def percent(share: float) -> str:
+    """Return a share, 0..1, in per cent, two digits or more.
+
+    >>> percent(0.000083), percent(0.5), percent(0.0), percent(0.99999)
+    ('0.0083 %', '50 %', '0 %', '99.999 %')
+    """
+    if not 0 < share < 1:
+        return f"{share:.0%}".replace("%", " %")
+    if share > 0.99:  # noqa: PLR2004 - what is missing to the whole counts
+        return f"{100 * share:.6g} %"
+    return f"{float(f'{100 * share:.2g}'):.10g} %" if share >= 1e-6 else "under 0.0001 %"  # noqa: PLR2004

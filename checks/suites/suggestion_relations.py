@@ -58,12 +58,15 @@ def _pick_sound(
     for one in dependencies:
         least[one.dependent] = min(one.violation_count, least.get(one.dependent, one.row_count))
 
+    joined = {one.dependent for one in dependencies if one.mark is not None}
+
     def is_sound(one: Dependency) -> bool:
         names = (*one.determinants, one.dependent)
         plain = all(types[n] == pl.String or types[n].is_integer() for n in names)
         best = 2 * least[one.dependent] + _WORSE_MAX * one.row_count
         few = one.violation_count <= min(best, VIOLATION_MAX * one.row_count)
-        return plain and few and one.mark is None and 0 < len(one.keys) <= PAIRS_MAX
+        apart = not joined & set(names)  # what is put together says nothing of its own
+        return plain and few and apart and 0 < len(one.keys) <= PAIRS_MAX
 
     return [one for one in dependencies if is_sound(one)]
 
@@ -94,7 +97,7 @@ def propose_entity(entity: Entity, counts: pl.DataFrame, lookup: str) -> Iterato
 
     Combinations that contradict a key's majority (80 % of at least 3 rows) are left out. Where
     more than 0.5 % of the rows have a key of their own, the next rows bring new ones: then rows
-    of one key are compared with each other (`fixes`), for each of its dependents.
+    of one key are compared with each other (`fixes`).
     """
     names = list(entity.determinants)
     told = counts.drop_nulls(entity.columns).with_columns(
@@ -119,18 +122,23 @@ def propose_entity(entity: Entity, counts: pl.DataFrame, lookup: str) -> Iterato
         return
     why = f"{', '.join(names)} fixes {others}: {kept.height:,} combinations"
     yield Proposal(entity.columns, "foreign_key", Lookup(lookup, kept.select(entity.columns)), why,
-                   unseen_count=single)  # fmt: skip
+                   unseen_count=single, failures=rows - int(kept["#"].sum()))  # fmt: skip
 
 
 def _propose_fixes(entity: Entity, counts: pl.DataFrame) -> Iterator[Proposal]:
     names = list(entity.determinants)
+    known = counts.drop_nulls(names).with_columns(rows=pl.col("#").sum().over(names))
+    broken = pl.repeat(value=False, n=known.height, eager=True)
     for dependent in entity.dependents:
-        told = counts.drop_nulls([*names, dependent]).group_by(*names, dependent).agg(pl.sum("#"))
-        keyed = told.group_by(names).agg(rows=pl.sum("#"), top=pl.max("#"))
-        told_of = int(keyed.filter(pl.col("rows") > 1)["rows"].sum())
-        why = f"{told_of:,} rows share a value of {', '.join(names)} with another"
-        yield Proposal((*names, dependent), "fixes", None, why,
-                       failures=int(keyed["rows"].sum() - keyed["top"].sum()))  # fmt: skip
+        told = known.drop_nulls(dependent).group_by(*names, dependent).agg(pl.sum("#"))
+        usual = told.sort("#", dependent, descending=[True, False]).unique(names, keep="first")
+        beside = known.join(usual.drop("#"), on=names, how="left", maintain_order="left")
+        differs = beside[dependent] != beside[f"{dependent}_right"]
+        broken |= differs.fill_null(value=False)
+    together = int(known.filter(pl.col("rows") > 1)["#"].sum())
+    why = f"{together:,} rows share a value of {', '.join(names)} with another"
+    yield Proposal(entity.columns, "fixes", len(names), why,
+                   failures=int(known.filter(broken)["#"].sum()))  # fmt: skip
 
 
 def propose_joins(profile: TableProfile) -> Iterator[Proposal]:
@@ -154,16 +162,17 @@ def propose_pair_key(columns: Sequence[ColumnProfile], sample: pl.DataFrame) -> 
     able = [c for c in columns if c.null_count == 0 and c.is_plain and c.kind != "constant"
             and not sample[c.name].dtype.is_float()
             and c.distinct_count < 0.9 * c.row_count]  # fmt: skip
-    able = sorted(able, key=lambda c: (-c.distinct_count, c.name))[:KEY_COLUMNS_MAX]
+    able = sorted(able, key=lambda c: -c.distinct_count)[:KEY_COLUMNS_MAX]
     agree = {c.name: _agreement(sample[c.name]) for c in able}
     pairs = sample.height * (sample.height - 1) / 2
     found = []
     for left, right in combinations(agree, 2):
         expected = pairs * agree[left] * agree[right]
         if expected >= COLLISIONS_MIN and sample.select(left, right).is_unique().all():
-            found.append((-expected, left, right))
-    for expected, left, right in sorted(found)[:1]:
-        why = f"a key: by chance {-expected:,.0f} pairs of sampled rows would agree in both"
+            found.append((expected, left, right))
+    place = {c.name: i for i, c in enumerate(columns)}
+    for expected, left, right in sorted(found, key=lambda t: (-t[0], place[t[1]], place[t[2]]))[:1]:
+        why = f"a key: by chance {expected:,.0f} pairs of sampled rows would agree in both"
         yield Proposal((left, right), "unique", why=why)
 
 

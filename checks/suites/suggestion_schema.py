@@ -36,14 +36,15 @@ def build_contract(suggestion: Suggestion, folder: Path) -> Contract:
     for name, dtype in suggestion.types.items():
         rules = suggestion.of(name)
         words = {rule.proposal.word for rule in rules}
-        told = {rule.proposal.word: told for rule in rules if (told := set_rule(rule))}
+        told = {rule.proposal.word: told for rule in rules
+                if rule.proposal.word not in CUSTOM and (told := set_rule(rule))}  # fmt: skip
         columns[name] = pa.Column(
             dtype, checks=[_check(rule.proposal) for rule in rules if _is_check(rule.proposal)],
             nullable="not_null" not in words, unique="unique" in words,
             metadata={OWN_KEY: told} if told else None,
         )  # fmt: skip
     schema = pa.DataFrameSchema(columns, unique=tell_unique(suggestion) or None)
-    return Contract("suggested", schema, {OWN_KEY: tell_whole(suggestion)}, folder)
+    return Contract("suggested", schema, {OWN_KEY: tell_whole(suggestion, {})}, folder)
 
 
 def tell_unique(suggestion: Suggestion) -> list[str]:
@@ -52,10 +53,15 @@ def tell_unique(suggestion: Suggestion) -> list[str]:
     return list(groups[0]) if groups else []
 
 
-def tell_whole(suggestion: Suggestion) -> dict[str, Any]:
-    """Return the metadata of the whole contract: settings, conditional and cross-table rules."""
+def tell_whole(
+    suggestion: Suggestion, checks: Mapping[tuple[str, ...], str]
+) -> dict[str, Any]:
+    """Return the metadata of the whole contract: settings, conditional and cross-table rules.
+
+    checks: the names of checks written in Python, by `Proposal.key`; without one it is left out.
+    """
     told: dict[str, Any] = {}
-    names = iter(name_implications(suggestion.rules))
+    names = name_implications(suggestion.rules)
     for rule in suggestion.wide:
         own, proposal = set_rule(rule), rule.proposal
         if proposal.word == "unique" and own:
@@ -65,6 +71,8 @@ def tell_whole(suggestion: Suggestion) -> dict[str, Any]:
         elif proposal.word == "foreign_key":
             key = {"column": list(proposal.columns), "table": proposal.value.name}
             told.setdefault(FOREIGN_KEYS, []).append({**key, **own})
+        elif own and proposal.key in checks:
+            told[checks[proposal.key]] = own
     return told
 
 

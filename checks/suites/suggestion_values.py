@@ -8,6 +8,7 @@ import polars as pl
 
 from checks.metrics.tabular_profile import ClosePair, ColumnProfile
 from checks.metrics.tabular_words import GAP_WORDS, PLACEHOLDERS, is_placeholder
+from checks.suites.suggestion_odds import percent
 from checks.suites.suggestion_rule import Lookup, Proposal
 
 LISTED_MAX, LOOKUP_MAX = 100, 5_000
@@ -24,7 +25,7 @@ TRIMMED = r"^\S(?s:.*\S)?$"
 
 
 def propose_list(
-    column: ColumnProfile, counts: pl.DataFrame, lookup: str, *, joined: bool = False
+    column: ColumnProfile, counts: pl.DataFrame, lookup: str
 ) -> Iterator[Proposal]:
     """Yield `isin`, or a foreign key where more than 100 values are too many to read.
 
@@ -32,7 +33,6 @@ def propose_list(
         column: a column all of whose values are counted.
         counts: value, as it is stored and never null, and # (UInt32), the rows that hold it.
         lookup: the name of the table for a foreign key.
-        joined: its values are put together from other columns; near ones are no misspellings.
 
     Left out of the list are placeholder words in less than 1 % of the rows, and values beside
     which one that differs by a letter or a blank is 20 times as frequent. Where new values are
@@ -42,7 +42,7 @@ def propose_list(
     Source: Deequ's CategoricalRangeRule and FractionalCategoricalRangeRule.
     """
     told = counts.sort("#", "value", descending=[True, False])
-    kept = told.filter(~_is_slip(() if joined else column.close_pairs, told))
+    kept = told.filter(~_is_slip(column.close_pairs, told))
     rows, single = int(told["#"].sum()), int((kept["#"] == 1).sum())
     name = (column.name,)
     if kept.is_empty():
@@ -54,12 +54,13 @@ def propose_list(
             yield Proposal(name, "isin", _ordered(kept), why, unseen_count=single)
         else:
             table = kept.select(pl.col("value").sort()).rename({"value": column.name})
-            yield Proposal(name, "foreign_key", Lookup(lookup, table), why, unseen_count=single)
+            yield Proposal(name, "foreign_key", Lookup(lookup, table), why, unseen_count=single,
+                           failures=rows - int(kept["#"].sum()))  # fmt: skip
         return
     often = kept.filter(pl.col("#") >= max(OFTEN_MIN, OFTEN_SHARE * rows))
     covered = int(often["#"].sum())
     if often.height <= LISTED_MAX and covered >= OFTEN_COVERED * rows:
-        why = f"the {often.height} values that {covered / rows:.1%} of the filled rows hold"
+        why = f"the {often.height} values that {percent(covered / rows)} of the filled rows hold"
         yield Proposal(name, "isin", _ordered(often), why, guessed=True, may_never=False)
 
 

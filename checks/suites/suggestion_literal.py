@@ -1,0 +1,109 @@
+"""Values as Python source: what `repr` writes, in lines of at most 100 characters."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+WIDTH, STEP = 100, 4
+_SHORT = {pl.Int64: "int", pl.Float64: "float", pl.String: "str", pl.Boolean: "bool"}
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def write_literal(value: Any, indent: int = 0, room: int = 0) -> str:
+    """Return `value` as source that gives it back.
+
+    Args:
+        value: text, a finite number, true or false, None, a date or a time, and lists, tuples and
+            mappings of these.
+        indent: of the line that it stands in, blanks.
+        room: characters that stand before and after it in its line.
+
+    Raises:
+        TypeError: a value of another type.
+
+    >>> write_literal({"a": ["b'", None], "on": dt.date(2020, 1, 2)})
+    '{"a": ["b\\'", None], "on": dt.date(2020, 1, 2)}'
+    """
+    line = _write_line(value)
+    if len(line) + indent + room <= WIDTH or not isinstance(value, list | tuple | Mapping):
+        return line
+    inner = indent + STEP
+    if isinstance(value, Mapping):
+        rows = [f"{_write_line(key)}: {write_literal(one, inner, len(_write_line(key)) + 3)},"
+                for key, one in value.items()]  # fmt: skip
+    elif any(isinstance(one, list | tuple | Mapping) for one in value):
+        rows = [f"{write_literal(one, inner, 1)}," for one in value]
+    else:
+        rows = _fill([_write_line(one) for one in value], WIDTH - inner)
+    opened, closed = ("{", "}") if isinstance(value, Mapping) else ("[", "]")
+    gap = "\n" + " " * inner
+    return f"{opened}{gap}{gap.join(rows)}\n{' ' * indent}{closed}"
+
+
+def _write_line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_write_line(k)}: {_write_line(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_write_line, value)) + "]"
+    if isinstance(value, dt.datetime):
+        return f"dt.datetime({value.year}, {value.month}, {value.day})"
+    if isinstance(value, dt.date):
+        return f"dt.date({value.year}, {value.month}, {value.day})"
+    if not isinstance(value, _PLAIN):
+        raise TypeError(f"no literal is known for {type(value).__name__}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:_}"
+    return _quote(value) if isinstance(value, str) else repr(value)
+
+
+def _quote(text: str) -> str:
+    """As `repr`, but in double quotes, and raw, where no sign of it needs an escape."""
+    told = repr(text)
+    if "\\" in text and text.isprintable() and '"' not in text and not text.endswith("\\"):
+        return f'r"{text}"'
+    return f'"{told[1:-1]}"' if told[0] == "'" and '"' not in text and "\\" not in told else told
+
+
+def _fill(words: list[str], width: int) -> list[str]:
+    rows, row = list[str](), ""
+    for word in words:
+        longer = f"{row} {word}," if row else f"{word},"
+        if len(longer) > width and row:
+            rows.append(row)
+            longer = f"{word},"
+        row = longer
+    return [*rows, row]
+
+
+def write_type(dtype: pl.DataType) -> str:
+    """Return a type as the annotation of a model's column.
+
+    >>> write_type(pl.Int64()), write_type(pl.Datetime("ms")), write_type(pl.List(pl.Int8))
+    ('int', "pl.Datetime('ms', None)", 'pl.List(pl.Int8)')
+    """
+    if type(dtype) in _SHORT:
+        return _SHORT[type(dtype)]
+    if isinstance(dtype, pl.Datetime):
+        return f"pl.Datetime({dtype.time_unit!r}, {dtype.time_zone!r})"
+    if isinstance(dtype, pl.Duration):
+        return f"pl.Duration({dtype.time_unit!r})"
+    if isinstance(dtype, pl.Decimal):
+        return f"pl.Decimal({dtype.precision!r}, {dtype.scale!r})"
+    if isinstance(dtype, pl.Enum):
+        return f"pl.Enum({write_literal(dtype.categories.to_list())})"
+    if isinstance(dtype, pl.Array):
+        return f"pl.Array({write_type(_own(dtype.inner))}, {dtype.size!r})"
+    if isinstance(dtype, pl.List):
+        return f"pl.List({write_type(_own(dtype.inner))})"
+    if isinstance(dtype, pl.Struct):
+        told = ", ".join(f"{_quote(one.name)}: {write_type(_own(one.dtype))}" for one in dtype.fields)
+        return f"pl.Struct({{{told}}})"
+    return f"pl.{type(dtype).__name__}"
+
+
+def _own(dtype: Any) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) else dtype
