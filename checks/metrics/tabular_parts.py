@@ -23,15 +23,14 @@ class Reading:
     read: Callable[[], Iterable[pl.DataFrame]]
 
 
-def profile_parts(
-    parts: Sequence[Reading], *, label: str | None, folder: Path | None = None,
+def fold_parts(
+    parts: Sequence[Reading], *, folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> TableProfile:  # fmt: skip
-    """Return the profile of all rows of `parts`, as `profile_table` does of one scan.
+) -> TableState:  # fmt: skip
+    """Return the state of all rows of `parts`.
 
     Args:
         parts: at least one, of equal schema, in a lasting order.
-        label: the column that is to be predicted.
         folder: where the state of each part is kept, so that a part is counted once, ever.
         progress: told of the parts done and of all of them.
     """
@@ -48,9 +47,22 @@ def profile_parts(
     )  # fmt: skip
     state = fold.run([part.mark for part in parts], folder)
     told(len(parts), len(parts))
+    return state
 
-    def read() -> Iterator[pl.DataFrame]:
-        for part in parts:
-            yield from part.read()
 
-    return finish_profile(state, label, read)
+def read_parts(parts: Iterable[Reading]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of `parts`, batch after batch."""
+    for part in parts:
+        yield from part.read()
+
+
+def profile_parts(
+    parts: Sequence[Reading], *, label: str | None, folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> TableProfile:  # fmt: skip
+    """Return the profile of all rows of `parts`, as `profile_table` does of one scan.
+
+    label: the column that is to be predicted. The rest is as for `fold_parts`.
+    """
+    state = fold_parts(parts, folder=folder, progress=progress)
+    return finish_profile(state, label, lambda: read_parts(parts))

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from checks.suites.suggestion_odds import number
 from checks.suites.suggestion_rule import Proposal
 
 MARGIN, DETACHED, DETACHED_SHARE, BULK = 0.5, 2.0, 0.005, 0.95
@@ -61,9 +62,9 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
         told = middle + sign * limit
         if _is_year(numbers) and not guessed:
             limit, guessed = _add_margin(limit), True
-            told, why = middle + sign * limit, f"{_show(end * sign + middle)} is the farthest"
+            told, why = middle + sign * limit, f"{number(end * sign + middle)} is the farthest"
         if word == "ge" and told <= 0 <= low and (guessed or numbers.low < 0):
-            yield Proposal((name,), "ge", 0, f"{_show(numbers.low)} is the least")
+            yield Proposal((name,), "ge", 0, f"{number(numbers.low)} is the least")
             continue
         if math.isfinite(told):
             value = _round_out(told, abs(limit) * MARGIN, sign) if guessed else told
@@ -116,10 +117,6 @@ def _round_out(value: float, margin: float, sign: float) -> float:
 
 def _plain(value: float, whole: bool) -> int | float:
     return int(value) if whole or (value == int(value) and abs(value) < 1e15) else value  # noqa: PLR2004
-
-
-def _show(value: float) -> str:
-    return f"{value:,.6g}"
 
 
 def propose_period(name: str, dtype: pl.DataType, low: float, high: float) -> Iterator[Proposal]:

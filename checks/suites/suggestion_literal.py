@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -38,7 +38,7 @@ def write_literal(value: Any, indent: int = 0, room: int = 0) -> str:
     elif any(isinstance(one, list | tuple | Mapping) for one in value):
         rows = [f"{write_literal(one, inner, 1)}," for one in value]
     else:
-        rows = _fill([_write_line(one) for one in value], WIDTH - inner)
+        rows = fill([_write_line(one) for one in value], WIDTH - inner)
     opened, closed = ("{", "}") if isinstance(value, Mapping) else ("[", "]")
     gap = "\n" + " " * inner
     return f"{opened}{gap}{gap.join(rows)}\n{' ' * indent}{closed}"
@@ -68,7 +68,12 @@ def _quote(text: str) -> str:
     return f'"{told[1:-1]}"' if told[0] == "'" and '"' not in text and "\\" not in told else told
 
 
-def _fill(words: list[str], width: int) -> list[str]:
+def fill(words: Iterable[str], width: int) -> list[str]:
+    """Return `words`, each with a comma behind it, in lines of at most `width` characters.
+
+    >>> fill(["1", "2", "3"], 6)
+    ['1, 2,', '3,']
+    """
     rows, row = list[str](), ""
     for word in words:
         longer = f"{row} {word}," if row else f"{word},"
@@ -76,7 +81,7 @@ def _fill(words: list[str], width: int) -> list[str]:
             rows.append(row)
             longer = f"{word},"
         row = longer
-    return [*rows, row]
+    return [*rows, row] if row else rows
 
 
 def write_type(dtype: pl.DataType) -> str:

@@ -119,3 +119,14 @@ def percent(share: float) -> str:
     if share > 0.99:  # noqa: PLR2004 - what is missing to the whole counts
         return f"{100 * share:.6g} %"
     return f"{float(f'{100 * share:.2g}'):.10g} %" if share >= 1e-6 else "under 0.0001 %"  # noqa: PLR2004
+
+
+def number(value: float) -> str:
+    """Return a number as a person reads it, six digits where it has a fraction.
+
+    >>> number(1990.0), number(32561.0), number(0.1234567), number(1e300)
+    ('1990', '32,561', '0.123457', '1e+300')
+    """
+    if value == round(value) and abs(value) < 1e15:  # noqa: PLR2004 - beyond, floats have gaps
+        return f"{value:.0f}" if abs(value) < 10_000 else f"{value:,.0f}"  # noqa: PLR2004
+    return f"{value:.6g}"

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.suites.suggestion_odds import percent
+from checks.suites.suggestion_odds import number, percent
 from checks.suites.suggestion_rule import Lookup, Rule, Suggestion
 
 VALUE_SHOWN, WIDTH = 40, 100
@@ -34,8 +34,8 @@ def tell_column(column: ColumnProfile) -> str:
         return told if column.kind == "identifier" or not column.top else f"{told}{_most(column)}"
     if column.kind == "datetime":
         return f"{told} from {_day(column.min)} to {_day(column.max)}"
-    half = f", half of them up to {column.quantiles['p50']:,.6g}" if column.quantiles else ""
-    return f"{told} from {column.min:,.6g} to {column.max:,.6g}{half}"
+    half = f", half of them up to {number(column.quantiles['p50'])}" if column.quantiles else ""
+    return f"{told} from {number(column.min)} to {number(column.max)}{half}"
 
 
 def _most(column: ColumnProfile) -> str:
@@ -86,14 +86,14 @@ def comment(rules: Iterable[Rule], indent: int, *, wide: bool = False) -> Iterat
 
 def tell_value(rule: Rule) -> str:
     """Return what a rule's word is told, short enough for a table."""
-    value = rule.proposal.value
-    if value is None:
+    value, word = rule.proposal.value, rule.proposal.word
+    if value is None or word == "fixes":
         return ""
     if isinstance(value, Lookup):
-        return f"{value.name} ({value.frame.height:,} rows)"
+        return shorten(f"{value.frame.height:,} rows of {value.name}")
     if isinstance(value, tuple):
         return shorten(f"{len(value)}: {', '.join(map(str, value))}")
-    return shorten(str(value))
+    return shorten(f"{value['if']} -> {value['then']}" if word == "implies" else str(value))
 
 
 def tell_header(suggestion: Suggestion, source: str) -> list[str]:
