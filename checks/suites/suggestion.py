@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from checks.metrics.tabular import BATCH_ROWS, finish_profile, tally_rows
+from checks.metrics.tabular_state import KEY
 from checks.suites.contract_cells import cell, convert
 from checks.suites.contract_words import ALIASES
 from checks.suites.suggestion_columns import propose_column, wants_counts
@@ -36,6 +38,21 @@ NO_MEANS = (
     "mean and standard deviation: a contract judges rows and the gate's metric table holds no "
     "means; `gristmill baseline approve` and [drift] compare distributions"
 )
+
+
+def look_over(rows: pl.LazyFrame, *, label: str | None = None) -> Look:
+    """Return what is known of a table of data columns: two scans, one where nothing depends.
+
+    label: the column that is to be predicted.
+    """
+
+    def read() -> Iterator[pl.DataFrame]:
+        return rows.collect_batches(
+            chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming"
+        )
+
+    state = tally_rows(rows.collect_schema(), read())
+    return Look(finish_profile(state, label, read), state.sample.drop(KEY), rows)
 
 
 def suggest(look: Look, *, batch_rows: int | None = None, lookups: str = "values") -> Suggestion:

@@ -15,14 +15,15 @@ from checks.suites.contract_settings import ForeignKey, Settings
 from checks.suites.contract_words import ALIASES, WORDS
 from checks.suites.suggestion_count import count_broken
 from checks.suites.suggestion_names import name_attributes, name_checks
-from checks.suites.suggestion_odds import ALARM_MAX, foresee, percent
+from checks.suites.suggestion_odds import foresee, percent
 from checks.suites.suggestion_rule import Lookup, Rule, Suggestion
 from checks.suites.suggestion_schema import CUSTOM
 from checks.suites.suggestion_words import shorten, tell_evidence
 
 Key = tuple[str, ...]
-WIDER_MAX = 3.0  # times the tolerance that would do, before one in use is told to be too wide
-_CHECK, _SHOWN = "check", 3
+ALARMING, WIDER_MAX, WIDER_SHARE = 0.1, 3.0, 0.01
+SHORT = {long: short for short, long in ALIASES.items()}
+_CHECK, _SHOWN, _FACTOR = "check", 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,10 @@ class _Entry:
 def compare_contracts(in_use: Contract, suggestion: Suggestion, rows: pl.LazyFrame) -> list[Change]:
     """Return what `suggestion` would change in the contract in use; the changed ones first.
 
-    A tolerance is left as it is while clean batches keep to it and it is not three times as wide
-    as they need. Each rule of the contract in use is counted on `rows`, which tells why.
+    What still does is left as it is: a tolerance that nine of ten clean batches keep to and that
+    is not three times as wide as they need, a guessed limit that the rows keep to and that is
+    tighter or within a factor of 2, a list that has all of the values that were seen. Each rule of the
+    contract in use is counted on `rows`, which tells why.
 
     Args:
         in_use: the contract.
@@ -69,10 +72,13 @@ def compare_contracts(in_use: Contract, suggestion: Suggestion, rows: pl.LazyFra
     for key, entry in theirs.items():
         counted = (entry.name, *entry.columns[-1:]) if entry.name else key
         told = _tell_broken(broken.get(counted), suggestion.rows)
-        rule = ours.get(key)
-        if rule is None:
+        rule, failures = ours.get(key), broken.get(counted)
+        if key[0] == "dtype" and (own := str(suggestion.types.get(key[1], ""))):
+            if own != entry.value:
+                changes.append(Change("changed", "dtype", entry.columns, entry.told, own, told))
+        elif rule is None:
             changes.append(Change("gone", _word(key), entry.columns, _tell(entry), None, told))
-        elif (difference := _differ(entry, rule)) is not None:
+        elif (difference := _differ(entry, rule, failures)) is not None:
             why = f"{difference}; {told}; suggested: {tell_evidence(rule)}"
             changes.append(Change("changed", _word(key), entry.columns, _tell(entry),
                                   _tell(_entry_of(rule)), why))  # fmt: skip
@@ -86,7 +92,7 @@ def compare_contracts(in_use: Contract, suggestion: Suggestion, rows: pl.LazyFra
 
 
 def _word(key: Key) -> str:
-    return key[1] if key[0] == _CHECK else key[0]
+    return key[1] if key[0] == _CHECK else SHORT.get(key[0], key[0])
 
 
 def _key(rule: Rule, suggestion: Suggestion) -> Key:
@@ -184,21 +190,33 @@ def _tell(entry: _Entry) -> str:
     return ", ".join(one for one in (shorten(entry.told, 60), share) if one) or "yes"
 
 
-def _differ(entry: _Entry, rule: Rule) -> str | None:
+def _differ(entry: _Entry, rule: Rule, failures: int | None) -> str | None:
     """How the rule in use differs from the suggested one; None where it may stay."""
     ours, theirs = _entry_of(rule).value, entry.value
-    if isinstance(ours, frozenset) and isinstance(theirs, frozenset) and ours != theirs:
-        sides = (("+", ours - theirs), ("-", theirs - ours))
-        return ", ".join(f"{sign} {_name(values)}" for sign, values in sides if values)
-    if ours != theirs:
-        return "another value"
+    if isinstance(ours, frozenset) and isinstance(theirs, frozenset):
+        if ours - theirs:
+            return f"+ {_name(ours - theirs)}"
+    elif ours != theirs:
+        kept = failures is not None and failures <= entry.settings.tolerance * rule.rows
+        return None if kept and _may_stay(rule, ours, theirs) else "another value"
     counted = min(rule.rows, rule.failures + rule.proposal.unseen_count)
     ahead = foresee(counted, rule.rows, rule.batch_rows, may_never=rule.proposal.may_never)
     share = entry.settings.tolerance
-    if (alarms := ahead.chance(share)) > 2 * ALARM_MAX:
+    if (alarms := ahead.chance(share)) > ALARMING:
         return f"clean batches break it ({percent(alarms)})"
-    wide = share > WIDER_MAX * rule.tolerance and share - rule.tolerance > ALARM_MAX
+    wide = share > WIDER_MAX * rule.tolerance and share - rule.tolerance > WIDER_SHARE
     return "its tolerance is wider than it need be" if wide else None
+
+
+def _may_stay(rule: Rule, ours: Any, theirs: Any) -> bool:
+    """Whether a limit that the rows keep to is tighter than ours, or near one that is guessed."""
+    numbers = isinstance(ours, int | float) and isinstance(theirs, int | float)
+    if numbers and {"ge": theirs > ours, "le": theirs < ours}.get(rule.proposal.word):
+        return True
+    if not numbers or not rule.proposal.guessed:
+        return rule.proposal.guessed and type(ours) is type(theirs)
+    small, large = sorted((abs(ours), abs(theirs)))
+    return (ours < 0) == (theirs < 0) and large <= _FACTOR * small
 
 
 def _name(values: frozenset[Any]) -> str:

@@ -54,9 +54,13 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     if values.size < PILE_MIN or values[0] == values[-1]:
         return
     middle, low = float(np.median(values)), float(values[int(DETACHED_SHARE * values.size)])
-    bulk = float(np.quantile(np.abs(values - middle), BULK, method="higher"))
+    with np.errstate(over="ignore"):  # floats end: then there is no limit to set
+        apart = values - middle
+    if not np.isfinite(apart).all():
+        return
+    bulk = float(np.quantile(np.abs(apart), BULK, method="higher"))
     for word, sign in (("ge", -1.0), ("le", 1.0)):
-        outward = np.sort(sign * (values - middle))
+        outward = np.sort(sign * apart)
         end = sign * ((numbers.high if sign > 0 else numbers.low) - middle)
         limit, why, guessed = _find_end(outward, end, bulk)
         told = middle + sign * limit
@@ -97,7 +101,7 @@ def _detach(outward: NDArray[np.float64], bulk: float) -> int:
     """How many of the ascending distances remain without the few that stand far off."""
     n = outward.size
     for place in range(n - 1, max(n - 1 - int(DETACHED_SHARE * n), 0), -1):
-        if outward[place] > DETACHED * max(outward[place - 1], bulk):
+        if outward[place] / DETACHED > max(outward[place - 1], bulk):
             return place
     return n
 
@@ -127,7 +131,7 @@ def propose_period(name: str, dtype: pl.DataType, low: float, high: float) -> It
 
     Args:
         name: the column.
-        dtype: Date or Datetime; another gives nothing.
+        dtype: Date, or Datetime without a time zone; another gives nothing.
         low: the earliest time, seconds since 1970.
         high: the latest.
 
@@ -136,7 +140,8 @@ def propose_period(name: str, dtype: pl.DataType, low: float, high: float) -> It
     ['1969-01-01', '1975-01-01']
     """
     first, last = (_moment(second) for second in (low, high))
-    if dtype not in (pl.Date, pl.Datetime) or first is None or last is None:
+    plain = dtype == pl.Date or (dtype == pl.Datetime and not getattr(dtype, "time_zone", None))
+    if not plain or first is None or last is None:
         return
     years = (high - low) / (365.25 * 86_400)
     ends = {"ge": first.year - math.ceil(_SPAN_BEFORE * years),
@@ -144,8 +149,8 @@ def propose_period(name: str, dtype: pl.DataType, low: float, high: float) -> It
     why = f"{first:%Y-%m-%d} to {last:%Y-%m-%d} were seen"
     for word, year in ends.items():
         if dt.MINYEAR <= year <= dt.MAXYEAR:
-            zone = dt.timezone.utc if getattr(dtype, "time_zone", None) else None
-            value = dt.date(year, 1, 1) if dtype == pl.Date else dt.datetime(year, 1, 1, tzinfo=zone)
+            new_year = dt.datetime(year, 1, 1)  # noqa: DTZ001 - as the column is
+            value = new_year.date() if dtype == pl.Date else new_year
             yield Proposal((name,), word, value, why, guessed=True, may_never=False)
 
 

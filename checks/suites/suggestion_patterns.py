@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
@@ -31,9 +31,9 @@ def propose_pattern(name: str, texts: pl.Series) -> Iterator[Proposal]:
         name: the column.
         texts: sampled cells as they came, no nulls and no placeholders.
 
-    A run of digits or letters has the lengths that 1 % of a shape's texts and more have, if only
-    one text in 200 has another, else any; what is the same in all texts stands as it is. Numbers
-    with a unit are told apart first, then texts of hexadecimal digits of one length.
+    A run of digits or letters has the lengths that 1 % of a shape's texts and more have, and those
+    beside them, if only one text in 200 has another, else any; what is the same in all texts stands
+    as it is. Numbers with a unit are told apart first, then hexadecimal digits of one length.
 
     >>> codes = pl.Series([f"AB-{i}" for i in range(1000, 2000)])
     >>> [one.value for one in propose_pattern("code", codes)]
@@ -123,10 +123,21 @@ def _tell_run(kind: str, runs: pl.Series) -> str:
     plain = kind == "9" or not runs.str.contains("[^A-Za-z]").any()
     sign = _SIGNS[kind] if plain else _LETTER
     lengths = runs.str.len_chars().value_counts(name="rows").sort("text")
-    usual = lengths.filter(pl.col("rows") >= max(_END_ROWS, _END_SHARE * runs.len()))
-    if usual["rows"].sum() < _FIRM_SHARE * runs.len():
+    least = max(_END_ROWS, _END_SHARE * runs.len())
+    usual = [n for n, rows in lengths.iter_rows() if rows >= least]
+    counts = dict(lengths.iter_rows())
+    low, high = (_go_on(counts, end, step) for end, step in ((min(usual), -1), (max(usual), 1))) \
+        if usual else (0, -1)
+    if sum(rows for n, rows in counts.items() if low <= n <= high) < _FIRM_SHARE * runs.len():
         return f"{sign}+"
-    return f"{sign}{_repeat(usual['text'][0], usual['text'][-1])}"
+    return f"{sign}{_repeat(low, high)}"
+
+
+def _go_on(counts: Mapping[int, int], length: int, step: int) -> int:
+    """The farthest length from `length` on, without a gap, that any run has."""
+    while length + step in counts:
+        length += step
+    return length
 
 
 def _repeat(low: int, high: int) -> str:
