@@ -47,9 +47,7 @@ def look_over(rows: pl.LazyFrame, *, label: str | None = None) -> Look:
     """
 
     def read() -> Iterator[pl.DataFrame]:
-        return rows.collect_batches(
-            chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming"
-        )
+        return rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming")
 
     state = tally_rows(rows.collect_schema(), read())
     return Look(finish_profile(state, label, read), state.sample.drop(KEY), rows)

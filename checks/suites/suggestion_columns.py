@@ -23,9 +23,9 @@ _FAR = 2.0  # times the middle 98 % of all times: farther out is an error
 
 def wants_counts(column: ColumnProfile, wanted: pl.DataType) -> bool:
     """Say whether the values of a column are to be counted for a list."""
-    plain = wanted.is_integer() or wanted in (pl.String, pl.Categorical)
-    return (plain and column.kind in LISTED and column.exact
-            and 0 < column.distinct_count <= LOOKUP_MAX)  # fmt: skip
+    words = wanted in (pl.String, pl.Categorical) and column.kind in LISTED
+    truth = wanted.is_integer() and column.kind == "boolean"
+    return (words or truth) and column.exact and 0 < column.distinct_count <= LOOKUP_MAX
 
 
 def propose_column(
@@ -99,7 +99,9 @@ def _limit_texts(
         if not said:
             yield from _limit_lengths(column, texts)
     yield from said
-    yield from propose_words(column, closed=any(one.word != "str_length" and not one.guessed for one in said))
+    yield from propose_words(
+        column, closed=any(one.word != "str_length" and not one.guessed for one in said)
+    )
 
 
 def _limit_lengths(column: ColumnProfile, texts: pl.Series) -> Iterator[Proposal]:

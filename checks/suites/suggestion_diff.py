@@ -162,7 +162,9 @@ def _value_entry(columns: tuple[str, ...], value: Any, settings: Settings) -> _E
 
 def _key_entry(contract: Contract, key: ForeignKey) -> _Entry:
     table = open_table(contract.base / key.table).select(key.key).unique().collect()
-    return _Entry(key.columns, _rows_of(table), f"{table.height:,} rows of {key.table}", key.settings)
+    return _Entry(
+        key.columns, _rows_of(table), f"{table.height:,} rows of {key.table}", key.settings
+    )
 
 
 def _rows_of(table: pl.DataFrame) -> frozenset[Any]:

@@ -77,7 +77,9 @@ def _find_values(
         met = int(rows[chosen].sum()) >= ROWS_MIN and not chosen.all()
         if met and misfits <= MISFIT_MAX and filled.mean() >= 1 - MISFIT_MAX:
             told = [value for value, one in zip(values, chosen, strict=True) if one]
-            best = min(best or (2.0, 0, "", []), (misfits, len(told), name, told), key=lambda t: t[:3])
+            best = min(
+                best or (2.0, 0, "", []), (misfits, len(told), name, told), key=lambda t: t[:3]
+            )
     return None if best is None else (best[2], best[3])
 
 

@@ -36,8 +36,8 @@ class Numbers:
 def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     """Yield the least and the largest value that `name` should have: `ge` and `le`.
 
-    - A value that ends the range and has 5 rows of the sample, and half as many as its neighbour,
-      is where the range ends by nature: a limit without margin. Years never end so.
+    - A whole number that ends the range and has 5 rows of the sample, and half as many as its
+      neighbour, is where the range ends by nature: no margin is left. Years never end so.
     - Where hardly anything is negative (0.5 % at most) and 0 is not far, the limit is 0.
     - Else half of the distance from the median is added. A few values far off all others (twice
       as far from the median as the next one, and as 95 % of all) stay outside, as errors.
@@ -62,7 +62,7 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     for word, sign in (("ge", -1.0), ("le", 1.0)):
         outward = np.sort(sign * apart)
         end = sign * ((numbers.high if sign > 0 else numbers.low) - middle)
-        limit, why, guessed = _find_end(outward, end, bulk)
+        limit, why, guessed = _find_end(outward, end, bulk, middle)
         told = middle + sign * limit
         if _is_year(numbers) and not guessed:
             limit, guessed = _add_margin(limit), True
@@ -76,8 +76,7 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
                            may_never=False)  # fmt: skip
 
 
-def _find_end(
-    outward: NDArray[np.float64], end: float, bulk: float
+def _find_end(outward: NDArray[np.float64], end: float, bulk: float, middle: float
 ) -> tuple[float, str, bool]:
     """How far from the median the limit stands, what speaks for it, whether it is guessed."""
     kept = _detach(outward, bulk)
@@ -87,7 +86,8 @@ def _find_end(
     rows = int(np.count_nonzero(outward == last))
     inner = outward[outward < last]
     beside = int(np.count_nonzero(outward == inner[-1])) if inner.size else 0
-    if rows >= max(PILE_MIN, PILE_SHARE * beside) and attached:
+    round_number = (last + middle).is_integer()
+    if round_number and rows >= max(PILE_MIN, PILE_SHARE * beside) and attached:
         return last, "many rows stand right at it", False
     lost = "" if attached else ", but for a few far beyond"
     return _add_margin(last), f"half as far again as the farthest{lost}", True

@@ -46,7 +46,9 @@ def write_literal(value: Any, indent: int = 0, room: int = 0) -> str:
 
 def _write_line(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_write_line(k)}: {_write_line(v)}" for k, v in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_write_line(k)}: {_write_line(v)}" for k, v in value.items()) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_write_line, value)) + "]"
     if isinstance(value, dt.datetime):
@@ -105,7 +107,9 @@ def write_type(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.List):
         return f"pl.List({write_type(_own(dtype.inner))})"
     if isinstance(dtype, pl.Struct):
-        told = ", ".join(f"{_quote(one.name)}: {write_type(_own(one.dtype))}" for one in dtype.fields)
+        told = ", ".join(
+            f"{_quote(one.name)}: {write_type(_own(one.dtype))}" for one in dtype.fields
+        )
         return f"pl.Struct({{{told}}})"
     return f"pl.{type(dtype).__name__}"
 

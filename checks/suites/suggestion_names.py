@@ -55,9 +55,7 @@ def _find_free(word: str, used: set[str]) -> str:
     return told
 
 
-def name_checks(
-    rules: Iterable[Rule], attributes: Mapping[str, str]
-) -> dict[tuple[str, ...], str]:
+def name_checks(rules: Iterable[Rule], attributes: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Return the names of the checks that are written in Python, by `Proposal.key`.
 
     attributes: what `name_attributes` returned; no check has a column's name.
@@ -67,7 +65,9 @@ def name_checks(
     for rule in rules:
         if rule.proposal.word in CUSTOM:
             *firsts, last = [attributes[name] for name in rule.proposal.columns]
-            word = "_".join([*firsts, rule.proposal.word, last] if firsts else [last, "never_falls"])
+            word = "_".join(
+                [*firsts, rule.proposal.word, last] if firsts else [last, "never_falls"]
+            )
             found[rule.proposal.key] = _find_free(word, used)
             used.add(found[rule.proposal.key])
     return found

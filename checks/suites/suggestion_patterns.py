@@ -58,7 +58,9 @@ def _find_units(texts: pl.Series) -> tuple[str, str, bool] | None:
     units = bare.str.extract(NUMBER_WITH_UNIT, 2).rename("unit")
     if units.count() < COVERED_MIN * texts.len():
         return None
-    counts = units.drop_nulls().value_counts(sort=True).sort("count", "unit", descending=[True, False])
+    counts = (
+        units.drop_nulls().value_counts(sort=True).sort("count", "unit", descending=[True, False])
+    )
     common = counts.filter(pl.col("count") >= SHAPE_SHARE * texts.len())["unit"].to_list()
     if not 0 < len(common) <= UNITS_MAX:
         return None
@@ -126,8 +128,11 @@ def _tell_run(kind: str, runs: pl.Series) -> str:
     least = max(_END_ROWS, _END_SHARE * runs.len())
     usual = [n for n, rows in lengths.iter_rows() if rows >= least]
     counts = dict(lengths.iter_rows())
-    low, high = (_go_on(counts, end, step) for end, step in ((min(usual), -1), (max(usual), 1))) \
-        if usual else (0, -1)
+    low, high = (
+        (_go_on(counts, end, step) for end, step in ((min(usual), -1), (max(usual), 1)))
+        if usual
+        else (0, -1)
+    )
     if sum(rows for n, rows in counts.items() if low <= n <= high) < _FIRM_SHARE * runs.len():
         return f"{sign}+"
     return f"{sign}{_repeat(low, high)}"

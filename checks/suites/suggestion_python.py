@@ -17,12 +17,12 @@ from checks.suites.suggestion_schema import CUSTOM, OWN_WORDS, set_rule, tell_un
 from checks.suites.suggestion_values import FORBIDDEN, TRIMMED
 from checks.suites.suggestion_words import comment, make_plain, shorten, tell_header
 
-_HEAD = '''
+_HEAD = """
 import datetime as dt
 
 import pandera.polars as pa
 import polars as pl
-'''
+"""
 _ALLOW = '''
 
 def allow(**rules):
@@ -132,8 +132,11 @@ def _list_arguments(
     for rule in rules:
         word, value = rule.proposal.word, rule.proposal.value
         if word not in (*OWN_WORDS, *CUSTOM):
-            named = {FORBIDDEN: "GAPS", TRIMMED: "TRIMMED"}.get(value) if type(value) in (str, tuple) \
+            named = (
+                {FORBIDDEN: "GAPS", TRIMMED: "TRIMMED"}.get(value)
+                if type(value) in (str, tuple)
                 else None
+            )
             told = named or write_literal(value, 2 * STEP, len(word) + 2)
             yield word, told
     settings = [f"{checks.get(rule.proposal.key, rule.proposal.word)}={_write_setting(own)}"
@@ -158,7 +161,12 @@ def _wrap(settings: list[str]) -> str:
 def _write_config(suggestion: Suggestion, checks: Mapping[tuple[str, ...], str]) -> str:
     if not suggestion.wide:
         return ""
-    lines = ["", "    class Config:", '        """What several columns must keep to together."""', ""]
+    lines = [
+        "",
+        "    class Config:",
+        '        """What several columns must keep to together."""',
+        "",
+    ]
     lines += comment(suggestion.wide, 8, wide=True)
     if together := tell_unique(suggestion):
         lines.append(f"        unique = {write_literal(together, 8, 9)}")

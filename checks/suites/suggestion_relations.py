@@ -43,7 +43,9 @@ def choose_entities(profile: TableProfile, types: Mapping[str, pl.DataType]) -> 
     fixed, keys = _close(_pick_sound(profile.dependencies, types))
     explained: set[str] = set()
     found = []
-    while open_ones := {names: new for names, all_of in fixed.items() if (new := all_of - explained)}:
+    while open_ones := {
+        names: new for names, all_of in fixed.items() if (new := all_of - explained)
+    }:
         best = min(open_ones, key=lambda names: (
             -len(open_ones[names]), len(names), keys[names], [place[n] for n in names]))  # fmt: skip
         found.append(Entity(best, tuple(sorted(open_ones[best], key=lambda n: place[n]))))

@@ -53,9 +53,7 @@ def tell_unique(suggestion: Suggestion) -> list[str]:
     return list(groups[0]) if groups else []
 
 
-def tell_whole(
-    suggestion: Suggestion, checks: Mapping[tuple[str, ...], str]
-) -> dict[str, Any]:
+def tell_whole(suggestion: Suggestion, checks: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
     """Return the metadata of the whole contract: settings, conditional and cross-table rules.
 
     checks: the names of checks written in Python, by `Proposal.key`; without one it is left out.

@@ -63,7 +63,9 @@ def _is_code(cells: pl.Series) -> bool:
 def _fits(cells: pl.Series, wanted: pl.DataType) -> bool:
     fit = _count_read(cells, wanted)
     if wanted == pl.Int64:  # if more than one number in a thousand has a fraction, all may
-        return fit >= max(_FITTING_MIN * cells.len(), (1 - _FRACTIONS_MAX) * _count_read(cells, _FLOAT))
+        return fit >= max(
+            _FITTING_MIN * cells.len(), (1 - _FRACTIONS_MAX) * _count_read(cells, _FLOAT)
+        )
     return fit >= _FITTING_MIN * cells.len()
 
 

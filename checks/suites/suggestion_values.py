@@ -24,9 +24,7 @@ FORBIDDEN = tuple(
 TRIMMED = r"^\S(?s:.*\S)?$"
 
 
-def propose_list(
-    column: ColumnProfile, counts: pl.DataFrame, lookup: str
-) -> Iterator[Proposal]:
+def propose_list(column: ColumnProfile, counts: pl.DataFrame, lookup: str) -> Iterator[Proposal]:
     """Yield `isin`, or a foreign key where more than 100 values are too many to read.
 
     Args:

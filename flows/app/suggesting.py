@@ -128,9 +128,7 @@ def _in_use(config: Config) -> str | None:
     return f"{config.locate(file)}{colon}{model}" if is_file else path
 
 
-def _write(
-    suggestion: Suggestion, file: Path, form: Format, source: str, *, force: bool
-) -> None:
+def _write(suggestion: Suggestion, file: Path, form: Format, source: str, *, force: bool) -> None:
     write = write_python if form == "python" else write_yaml
     text = write(suggestion, source)
     tables = {file.parent / one.name: one.frame for one in suggestion.lookups}
@@ -146,5 +144,3 @@ def _write(
 
 def _is_there(paths: Sequence[Path]) -> ConfigError:
     return ConfigError([f"{path}: is there already. --force replaces it." for path in paths])
-
-

@@ -165,7 +165,9 @@ def test_keys() -> None:
 def test_dependencies() -> None:
     """What one column fixes of another is implied, looked up, or compared within the table."""
     few = pick(["north", "south", "west"])
-    rules = wide({"side": few, "zone": [len(s) * 10 for s in few], "n": pick(["a", "b"])}, "implies")
+    rules = wide(
+        {"side": few, "zone": [len(s) * 10 for s in few], "n": pick(["a", "b"])}, "implies"
+    )
     assert len(rules) in (2, 3)
     many = pick([f"town {chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(60)])
     towns = {"town": many, "county": [f"county {t[5]}" for t in many], "n": pick(["a", "b"])}

@@ -1,0 +1,150 @@
+"""Errors of eleven kinds, planted in a share of the cells of one column."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from bench.suggest_tables import CleanTable
+
+Draw = np.random.Generator
+SHARE, COLUMNS_MAX = 0.01, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Planting:
+    """One kind of error: the columns that it fits, and what becomes of their cells.
+
+    spoil: from (draw, the cells to spoil, the whole clean column) to the spoilt cells, of which
+    none equals what it was.
+    """
+
+    fits: Callable[[CleanTable], list[str]]
+    spoil: Callable[[Draw, pl.Series, pl.Series], pl.Series]
+
+
+def plant(frame: pl.DataFrame, name: str, kind: str, rng: Draw) -> pl.DataFrame:
+    """Return `frame` with one cell in 100 of the column `name` spoilt, rounded up, none empty."""
+    column = frame[name]
+    places = pl.select(pl.arg_where(column.is_not_null())).to_series().to_numpy()
+    count = min(places.size, int(np.ceil(SHARE * frame.height)))
+    rows = np.sort(rng.choice(places, count, replace=False))
+    spoilt = KINDS[kind].spoil(rng, column[rows], column)
+    if spoilt.dtype != column.dtype:
+        column, spoilt = column.cast(pl.String), spoilt.cast(pl.String)
+    return frame.with_columns(column.scatter(rows, spoilt).alias(name))
+
+
+def fitting(table: CleanTable, kind: str, rng: Draw) -> list[str]:
+    """Return at most six columns that an error of `kind` fits, drawn if there are more."""
+    names = KINDS[kind].fits(table)
+    drawn = rng.permutation(len(names))[:COLUMNS_MAX]
+    return [names[i] for i in sorted(drawn)]
+
+
+def _numbers(cells: pl.Series) -> pl.Series:
+    return cells.cast(pl.Float64, strict=False)
+
+
+def _texts(table: CleanTable) -> list[str]:
+    return [n for n, t in table.frame.schema.items() if t == pl.String and n not in table.numbers]
+
+
+def _full(table: CleanTable) -> list[str]:
+    frame = table.frame
+    return [n for n in frame.columns if frame[n].null_count() <= 0.05 * frame.height]
+
+
+def _signed(table: CleanTable) -> list[str]:
+    """Numbers of which none, but for the table's own few errors, is negative and most are not 0."""
+    found = []
+    for name in table.numbers:
+        told = _numbers(table.frame[name]).drop_nulls()
+        if (told < 0).mean() < 0.002 and (told == 0).mean() < 0.1:  # type: ignore[operator]
+            found.append(name)
+    return found
+
+
+def _replace(make: Callable[[Draw, str], str]) -> Callable[[Draw, pl.Series, pl.Series], pl.Series]:
+    def spoil(rng: Draw, cells: pl.Series, _whole: pl.Series) -> pl.Series:
+        told = [make(rng, text) for text in cells.cast(pl.String).to_list()]
+        return pl.Series(cells.name, told, pl.String)
+
+    return spoil
+
+
+def _misspell(rng: Draw, text: str) -> str:
+    """One letter is left out, doubled, replaced or swapped with the next: never the same text."""
+    place = int(rng.integers(0, max(len(text), 1)))
+    other = string.ascii_lowercase[int(rng.integers(0, 26))]
+    swapped = text[:place] + text[place + 1 : place + 2] + text[place : place + 1] + text[place + 2 :]
+    options = [text[:place] + text[place + 1 :], text[:place] + text[place : place + 1] + text[place:],
+               text[:place] + other + text[place + 1 :], swapped]  # fmt: skip
+    told = options[int(rng.integers(0, len(options)))]
+    return told if told not in (text, "") else f"{text}{other}"
+
+
+def _break(rng: Draw, text: str) -> str:
+    """A sign of a code is lost, or a strange one is put in."""
+    place = int(rng.integers(0, max(len(text), 1)))
+    lost = text[:place] + text[place + 1 :]
+    return lost if rng.random() < 0.5 and lost else f"{text[:place]}#{text[place:]}"  # noqa: PLR2004
+
+
+def _far(_rng: Draw, cells: pl.Series, whole: pl.Series) -> pl.Series:
+    told = _numbers(whole)
+    usual = told.filter(told.abs() <= (told.abs().quantile(0.99) or 0.0))
+    value = 10 * max(float(usual.abs().max() or 0.0), 1.0)  # type: ignore[arg-type]
+    return pl.Series(cells.name, [value] * cells.len()).cast(whole.dtype) \
+        if whole.dtype != pl.String else pl.Series(cells.name, [f"{value:.0f}"] * cells.len())  # fmt: skip
+
+
+def _flip(_rng: Draw, cells: pl.Series, _whole: pl.Series) -> pl.Series:
+    if cells.dtype == pl.String:
+        return ("-" + cells).alias(cells.name)
+    return (-cells.cast(pl.Float64)).cast(cells.dtype).alias(cells.name)
+
+
+def _other(rng: Draw, cells: pl.Series, whole: pl.Series) -> pl.Series:
+    """Another value of the column, drawn as often as it stands."""
+    known = whole.drop_nulls()
+    told = []
+    for cell in cells.to_list():
+        value = cell
+        while value == cell:
+            value = known[int(rng.integers(0, known.len()))]
+        told.append(value)
+    return pl.Series(cells.name, told, cells.dtype)
+
+
+def _case(rng: Draw, text: str) -> str:
+    told = text.upper() if rng.random() < 0.5 else text.lower()  # noqa: PLR2004
+    return told if told != text else text.swapcase()
+
+
+def _lettered(table: CleanTable) -> list[str]:
+    frame = table.frame
+    return [n for n in table.words if frame[n].dtype == pl.String
+            and (frame[n].drop_nulls().str.contains("[A-Za-z]{2}")).all()]  # fmt: skip
+
+
+KINDS: Mapping[str, Planting] = {
+    "null": Planting(_full, lambda _rng, cells, _whole: pl.Series(
+        cells.name, [None] * cells.len(), cells.dtype)),
+    "placeholder": Planting(lambda t: [n for n in _texts(t) if n in _full(t)],
+                            _replace(lambda _rng, _text: "N/A")),
+    "out of range": Planting(lambda t: list(t.numbers), _far),
+    "flipped sign": Planting(_signed, _flip),
+    "misspelt category": Planting(lambda t: list(t.words), _replace(_misspell)),
+    "letter case": Planting(_lettered, _replace(_case)),
+    "broken pattern": Planting(lambda t: list(t.codes), _replace(_break)),
+    "unit in a number": Planting(lambda t: list(t.numbers), _replace(lambda _rng, t: f"{t} kg")),
+    "word for a number": Planting(lambda t: list(t.numbers), _replace(lambda _rng, _t: "twelve")),
+    "repeated key": Planting(lambda t: list(t.keys), _other),
+    "broken dependency": Planting(lambda t: list(t.fixed), _other),
+    "blank at an end": Planting(lambda t: _texts(t), _replace(lambda _rng, text: f" {text}")),
+}  # fmt: skip
