@@ -1,6 +1,6 @@
 """Suggested rules: false alarms on clean batches, planted errors that are caught, and the cost.
 
-Each table is halved at random (seeded, rows in their order). Rules are suggested from one half for
+Each table is halved at random five times (seeded, rows in their order). Rules are suggested from one half for
 batches of half of the other's rows, written as the file that a user has, and read back. Batches
 are drawn from the other half without replacement, since drawing with replacement repeats keys by
 itself; beside it, with replacement and without the rules of uniqueness. Errors are planted in 1 %
@@ -15,6 +15,7 @@ import math
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from checks.suites.suggestion_python import write_python
 from checks.suites.suggestion_rule import Suggestion
 from checks.suites.suggestion_schema import write_lookups
 
-BATCHES, ALARMS_TARGET, CAUGHT_TARGET = 10, 0.01, 0.9
+HALVES, BATCHES, ALARMS_TARGET, CAUGHT_TARGET = 5, 10, 0.01, 0.9
 COST_ROWS = 1_000_000
 Halves = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -68,9 +69,19 @@ def draw(frame: pl.DataFrame, rows: int, rng: np.random.Generator, *, again: boo
 def measure_table(table: CleanTable, number: int) -> dict[str, Any]:
     """Return counts of one table: alarms of each way to draw, and the errors caught by kind."""
     rng = np.random.default_rng([SEED, number])
-    ours, theirs = halve(table.frame, rng)
+    told: dict[str, Any] = {"rules": 0, "alarms": 0, "again": 0, "again of": 0, "failed": [],
+                            "foretold": 0.0, "caught": []}  # fmt: skip
+    for _ in range(HALVES):
+        measure_halves(table, halve(table.frame, rng), told, rng)
+    return told
+
+
+def measure_halves(
+    table: CleanTable, halves: Halves, told: dict[str, Any], rng: np.random.Generator
+) -> None:
+    """Add to `told` what rules of the first half say of batches of the second."""
+    ours, theirs = halves
     rows = theirs.height // 2
-    told: dict[str, Any] = {"rules": 0, "alarms": 0, "again": 0, "again of": 0, "failed": []}
     with tempfile.TemporaryDirectory(prefix="gristmill_suggest_") as name:
         suggestion, contract = learn(ours, rows, Path(name))
         for _ in range(BATCHES):
@@ -82,9 +93,8 @@ def measure_table(table: CleanTable, number: int) -> dict[str, Any]:
             told["again of"] += len(plain)
             told["again"] += sum(not one.passed for one in plain)
         told["alarms"] = len(told["failed"])
-        told["foretold"] = BATCHES * sum(rule.false_alarm for rule in suggestion.rules)
-        told["caught"] = list(plant_all(table, theirs, rows, contract, rng))
-    return told
+        told["foretold"] += BATCHES * sum(rule.false_alarm for rule in suggestion.rules)
+        told["caught"] += plant_all(table, theirs, rows, contract, rng)
 
 
 def plant_all(
@@ -144,8 +154,8 @@ def measure_all(tables: Iterable[CleanTable], *, wordy: bool = False) -> dict[st
         foretold += told["foretold"]
         caught += [(table.name, *one) for one in told["caught"]]
         if wordy:
-            print(table.name, told["alarms"], told["rules"], told["failed"],
-                  [(k, c) for k, c, found in told["caught"] if not found], file=sys.stderr)  # fmt: skip
+            print(table.name, told["alarms"], told["rules"], Counter(told["failed"]),
+                  Counter((k, c) for k, c, found in told["caught"] if not found), file=sys.stderr)  # fmt: skip
     return {
         "false alarms, (rule, batch)": share(alarms, rules, ALARMS_TARGET, "lower"),
         "false alarms, foretold": Figure(foretold / max(rules, 1), None, "lower", rules),

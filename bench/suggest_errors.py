@@ -51,7 +51,14 @@ def _numbers(cells: pl.Series) -> pl.Series:
 
 
 def _texts(table: CleanTable) -> list[str]:
-    return [n for n, t in table.frame.schema.items() if t == pl.String and n not in table.numbers]
+    """Columns of text in which a blank or a capital letter is another value: no numbers, no truth."""
+    told = table.frame.select(pl.col(pl.String).drop_nulls().unique().implode())
+    return [n for n in told.columns if n not in table.numbers and not _is_typed(told[n][0])]
+
+
+def _is_typed(values: pl.Series) -> bool:
+    truth = values.str.to_lowercase().is_in(["true", "false"]).all()
+    return bool(truth or _numbers(values).null_count() == 0)
 
 
 def _full(table: CleanTable) -> list[str]:
@@ -127,8 +134,8 @@ def _case(rng: Draw, text: str) -> str:
 
 
 def _lettered(table: CleanTable) -> list[str]:
-    frame = table.frame
-    return [n for n in table.words if frame[n].dtype == pl.String
+    frame, texts = table.frame, _texts(table)
+    return [n for n in table.words if n in texts
             and (frame[n].drop_nulls().str.contains("[A-Za-z]{2}")).all()]  # fmt: skip
 
 

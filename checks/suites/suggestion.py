@@ -12,7 +12,7 @@ from checks.metrics.tabular import BATCH_ROWS, finish_profile, tally_rows
 from checks.metrics.tabular_state import KEY
 from checks.suites.contract_cells import cell, convert
 from checks.suites.contract_words import ALIASES
-from checks.suites.suggestion_columns import propose_column, wants_counts
+from checks.suites.suggestion_columns import REPEATED_MAX, propose_column, wants_counts
 from checks.suites.suggestion_count import count_broken
 from checks.suites.suggestion_gaps import propose_gaps
 from checks.suites.suggestion_names import name_lookup
@@ -140,7 +140,7 @@ def _count(look: Look, bare: Suggestion, proposals: Sequence[Proposal]) -> list[
 
 
 def _weigh(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Rule | None:
-    often = {"never_falls": RARELY, "unique": 2 * RARELY}.get(proposal.word, 1.0)
+    often = {"never_falls": RARELY, "unique": REPEATED_MAX}.get(proposal.word, 1.0)
     return weigh(proposal, failures, rows, batch_rows) if failures <= often * rows else None
 
 

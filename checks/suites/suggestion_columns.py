@@ -17,6 +17,7 @@ from checks.suites.suggestion_values import LOOKUP_MAX, propose_list, propose_wo
 
 LISTED = ("category", "boolean", "constant")
 REPEATED_MAX = 0.002  # of the rows of a key
+_AGREEING_MIN, _SLACK = 20, 0.05  # the slack: three standard errors of an estimated count
 _ORDERED_MIN = 20  # different times before their order says something
 _FAR = 2.0  # times the middle 98 % of all times: farther out is an error
 
@@ -47,7 +48,7 @@ def propose_column(
     yield Proposal(name, "not_null")
     if wanted.is_float():
         yield Proposal(name, "not_nan")
-    if column.kind == "identifier" and wanted in (pl.String, pl.Int64, pl.Int32, pl.UInt64):
+    if _is_key(column, wanted):
         yield Proposal(name, "unique", why="a key")
     cells = sample.to_frame().select(convert(pl.col(column.name), sample.dtype, wanted)).to_series()
     if wanted.is_numeric() and counts is None:
@@ -58,6 +59,22 @@ def propose_column(
         yield from _limit_texts(column, sample, counts, lookup)
     elif counts is not None:
         yield from propose_list(column, counts, lookup)
+
+
+def _is_key(column: ColumnProfile, wanted: pl.DataType) -> bool:
+    """Whether a column's values are different because they name rows.
+
+    Whole numbers that were drawn from their range would agree in `_AGREEING_MIN` pairs of rows
+    and more, were they no key.
+    """
+    if column.kind == "identifier":
+        return wanted == pl.String or wanted.is_integer()
+    if not wanted.is_integer() or column.min is None or column.max is None:
+        return False
+    rows = column.number_count
+    agreeing = rows * (rows - 1) / 2 / (column.max - column.min + 1)
+    near = (1 - REPEATED_MAX) if column.exact else 1 - _SLACK
+    return agreeing >= _AGREEING_MIN and column.distinct_count >= near * rows
 
 
 def _limit_numbers(column: ColumnProfile, cells: pl.Series, *, whole: bool) -> Iterator[Proposal]:

@@ -15,8 +15,8 @@ from checks.suites.contract_settings import ForeignKey, Settings
 from checks.suites.contract_words import ALIASES, WORDS
 from checks.suites.suggestion_count import count_broken
 from checks.suites.suggestion_names import name_attributes, name_checks
-from checks.suites.suggestion_odds import foresee, percent
-from checks.suites.suggestion_rule import Lookup, Rule, Suggestion
+from checks.suites.suggestion_odds import percent
+from checks.suites.suggestion_rule import Lookup, Rule, Suggestion, look_ahead
 from checks.suites.suggestion_schema import CUSTOM
 from checks.suites.suggestion_words import shorten, tell_evidence
 
@@ -201,8 +201,7 @@ def _differ(entry: _Entry, rule: Rule, failures: int | None) -> str | None:
     elif ours != theirs:
         kept = failures is not None and failures <= entry.settings.tolerance * rule.rows
         return None if kept and _may_stay(rule, ours, theirs) else "another value"
-    counted = min(rule.rows, rule.failures + rule.proposal.unseen_count)
-    ahead = foresee(counted, rule.rows, rule.batch_rows, may_never=rule.proposal.may_never)
+    ahead = look_ahead(rule.proposal, rule.failures, rule.rows, rule.batch_rows)
     share = entry.settings.tolerance
     if (alarms := ahead.chance(share)) > ALARMING:
         return f"clean batches break it ({percent(alarms)})"

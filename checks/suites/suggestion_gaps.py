@@ -86,4 +86,5 @@ def _find_values(
 def _pair(name: str, other: str, given: Sequence[Mapping[str, object]]) -> Iterator[Proposal]:
     for words, then in zip(given, ("is_null", "not_null"), strict=True):
         told = {"if": {"column": other, **words}, "then": {"column": name, then: True}}
-        yield Proposal((other, name), "implies", told, f"{name} is empty where {other} says so")
+        yield Proposal((other, name), "implies", told, f"{name} is empty where {other} says so",
+                       may_never=False)  # fmt: skip

@@ -68,7 +68,8 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
             limit, guessed = _add_margin(limit), True
             told, why = middle + sign * limit, f"{number(end * sign + middle)} is the farthest"
         if word == "ge" and told <= 0 <= low and (guessed or numbers.low < 0):
-            yield Proposal((name,), "ge", 0, f"{number(numbers.low)} is the least")
+            why = f"{number(numbers.low)} is the least"
+            yield Proposal((name,), "ge", 0, why, may_never=numbers.whole)
             continue
         if math.isfinite(told):
             value = _round_out(told, abs(limit) * MARGIN, sign) if guessed else told

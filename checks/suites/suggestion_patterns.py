@@ -12,11 +12,14 @@ from checks.suites.suggestion_rule import Proposal
 COVERED_MIN, SHAPES_MAX, SHAPE_SHARE, SHAPE_ROWS = 0.98, 4, 0.01, 10
 UNITS_MAX, HEX_SHARE = 4, 0.9
 _END_SHARE, _END_ROWS, _FIRM_SHARE = 0.01, 10, 0.995  # of the texts of a shape
-_LITERAL_ROWS, _HEX_MIN = 30, 8
+_LITERAL_ROWS, _HEX_MIN = 200, 8
 _RUNS = {"9": r"(\d+)", "A": r"(\p{Lu}+)", "a": r"(\p{Ll}+)"}
 _SIGNS = {"9": r"\d", "A": "[A-Z]", "a": "[a-z]"}
 _LETTER = r"[^\W\d_]"  # of any script, as both Python and polars read it
 _SPECIAL = frozenset(r"\.+*?()|[]{}^$")
+
+
+Found = tuple[str, str, float]  # a pattern, what speaks for it, the share of texts it covers
 
 
 def _escape(text: str) -> str:
@@ -44,16 +47,34 @@ def propose_pattern(name: str, texts: pl.Series) -> Iterator[Proposal]:
     """
     if texts.is_empty():
         return
-    for find in (_find_units, _find_digest, _find_shapes):
-        found = find(texts)
-        if found is not None:
-            pattern, why, guessed = found
-            yield Proposal((name,), "str_matches", pattern, why, guessed=guessed,
-                           may_never=not guessed)  # fmt: skip
-            return
+    found = _find(texts)
+    if found is not None:
+        pattern, why, covered = found
+        surprises = _surprise(texts)
+        rigid = not any(sign in pattern for sign in "+,|")  # one shape, and runs of one length
+        yield Proposal((name,), "str_matches", pattern, why, guessed=covered < _FIRM_SHARE,
+                       may_never=rigid and not surprises and covered == 1.0,
+                       unseen_share=surprises)  # fmt: skip
 
 
-def _find_units(texts: pl.Series) -> tuple[str, str, bool] | None:
+def _find(texts: pl.Series) -> Found | None:
+    return next((one for find in (_find_units, _find_digest, _find_shapes)
+                 if (one := find(texts)) is not None), None)  # fmt: skip
+
+
+def _surprise(texts: pl.Series) -> float:
+    """The share of texts that the pattern of every other text does not know."""
+    misfits = 0
+    for own, other in ((0, 1), (1, 0)):
+        half, rest = texts.gather_every(2, own), texts.gather_every(2, other)
+        found = _find(half) if half.len() else None
+        if found is None:
+            return 1 - COVERED_MIN
+        misfits += int((~rest.str.contains(found[0])).sum())
+    return misfits / texts.len()
+
+
+def _find_units(texts: pl.Series) -> Found | None:
     bare = texts.str.strip_chars()
     units = bare.str.extract(NUMBER_WITH_UNIT, 2).rename("unit")
     if units.count() < COVERED_MIN * texts.len():
@@ -69,10 +90,10 @@ def _find_units(texts: pl.Series) -> tuple[str, str, bool] | None:
     told = _choose([_escape(unit) for unit in common])
     rows = int(units.is_in(common).sum())
     why = f"{rows:,} of {texts.len():,} sampled texts are numbers in {', '.join(common)}"
-    return rf"^[-+]?\d+(?:\.\d+)?{gap}{told}$", why, False
+    return rf"^[-+]?\d+(?:\.\d+)?{gap}{told}$", why, rows / texts.len()
 
 
-def _find_digest(texts: pl.Series) -> tuple[str, str, bool] | None:
+def _find_digest(texts: pl.Series) -> Found | None:
     length = texts.str.len_chars().mode().sort()[0]
     mixed = texts.str.contains(r"^[0-9a-f]+$") & texts.str.contains("[a-f]")
     fits = texts.str.contains(rf"^[0-9a-f]{{{length}}}$")
@@ -80,10 +101,10 @@ def _find_digest(texts: pl.Series) -> tuple[str, str, bool] | None:
         return None
     if (fits & texts.str.contains(r"\d")).mean() < HEX_SHARE:  # type: ignore[operator]
         return None  # words
-    return rf"^[0-9a-f]{{{length}}}$", f"{length} hexadecimal digits", False
+    return rf"^[0-9a-f]{{{length}}}$", f"{length} hexadecimal digits", float(fits.mean())
 
 
-def _find_shapes(texts: pl.Series) -> tuple[str, str, bool] | None:
+def _find_shapes(texts: pl.Series) -> Found | None:
     told = pl.DataFrame({"text": texts}).with_columns(shape=shape_of(pl.col("text")))
     told = told.filter(pl.col("text").str.len_chars() <= SHAPE_LENGTH)
     least = max(SHAPE_ROWS, SHAPE_SHARE * texts.len())
@@ -96,7 +117,7 @@ def _find_shapes(texts: pl.Series) -> tuple[str, str, bool] | None:
              for shape in shapes["shape"].to_list()]  # fmt: skip
     pattern = f"^{_choose(list(dict.fromkeys(parts)))}$"
     why = f"{covered:,} of {texts.len():,} sampled texts have {_count(shapes.height)}"
-    return pattern, why, covered < _FIRM_SHARE * texts.len()
+    return pattern, why, covered / texts.len()
 
 
 def _count(shapes: int) -> str:

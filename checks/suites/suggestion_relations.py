@@ -12,6 +12,7 @@ import polars as pl
 from checks.metrics.tabular_dependencies import MAJORITY_MIN, SUPPORT_MIN
 from checks.metrics.tabular_profile import ColumnProfile, Dependency, TableProfile
 from checks.suites.suggestion_rule import Lookup, Proposal
+from checks.suites.suggestion_values import SETTLED_MIN
 
 VIOLATION_MAX, PAIRS_MAX, NEW_MAX, IMPLIED_MAX = 0.05, 5_000, 0.005, 4
 _WORSE_MAX = 0.002  # of the rows
@@ -108,7 +109,7 @@ def propose_entity(entity: Entity, counts: pl.DataFrame, lookup: str) -> Iterato
     rows = int(told["#"].sum())
     settled = (pl.col("rows") >= SUPPORT_MIN) & (pl.col("top") >= MAJORITY_MIN * pl.col("rows"))
     kept = told.filter(~settled | (pl.col("#") == pl.col("top"))).sort(entity.columns)
-    single = int((kept["#"] == 1).sum())
+    single, settled_all = int((kept["#"] == 1).sum()), (kept["#"] >= SETTLED_MIN).all()
     if not rows:
         return
     if kept.height > PAIRS_MAX or single > NEW_MAX * rows:
@@ -124,7 +125,7 @@ def propose_entity(entity: Entity, counts: pl.DataFrame, lookup: str) -> Iterato
         return
     why = f"{', '.join(names)} fixes {others}: {kept.height:,} combinations"
     yield Proposal(entity.columns, "foreign_key", Lookup(lookup, kept.select(entity.columns)), why,
-                   unseen_count=single, failures=rows - int(kept["#"].sum()))  # fmt: skip
+                   may_never=bool(settled_all), unseen_count=single, failures=rows - int(kept["#"].sum()))  # fmt: skip
 
 
 def _propose_fixes(entity: Entity, counts: pl.DataFrame) -> Iterator[Proposal]:

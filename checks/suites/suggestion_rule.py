@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import polars as pl
 
 from checks.metrics.tabular_profile import TableProfile
-from checks.suites.suggestion_odds import bound_share, foresee, round_up
+from checks.suites.suggestion_odds import Foresight, bound_share, foresee, round_up
 
 Strength = Literal["strong", "fair", "weak"]
 STRENGTHS: tuple[Strength, ...] = ("strong", "fair", "weak")
@@ -51,7 +52,9 @@ class Proposal:
     dtype, not_null, not_nan, unique, implies, foreign_key, never_falls, joins, fixes. value: what
     the word is told. why: what speaks for it, one clause. guessed: its limit lies beyond what was
     seen. may_never: it may hold without exception. unseen_count: rows whose value no other row
-    has; about as many of the next rows hold a new one. failures: where they are known already.
+    has, or just as many as the
+    rule asks for: about as many of the next rows break it. unseen_share: of rows, 0..1, that break a
+    rule of half of the sample; of the next rows at most as many do. failures: if known already.
     """
 
     columns: tuple[str, ...]
@@ -61,6 +64,7 @@ class Proposal:
     guessed: bool = False
     may_never: bool = True
     unseen_count: int = 0
+    unseen_share: float = 0.0
     failures: int | None = None
 
     @property
@@ -128,16 +132,27 @@ class Suggestion:
         )  # fmt: skip
 
 
+def look_ahead(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Foresight:
+    """Return how many rows of a clean batch break `proposal`, new values among them."""
+    expected = expect(proposal, failures, rows)
+    return foresee(expected, rows, batch_rows, may_never=proposal.may_never)
+
+
+def expect(proposal: Proposal, failures: int, rows: int) -> int:
+    """Return how many of `rows` other rows would break `proposal`, new values among them."""
+    unseen = math.ceil(proposal.unseen_share * rows)
+    return min(rows, max(failures + proposal.unseen_count, unseen))
+
+
 def weigh(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Rule | None:
     """Return `proposal` as a rule, or None if the rows do not bear it out.
 
     They do not where more than half of them break it, or where so few were looked at that a
     tolerance which clean batches keep to would let errors in one row of 20 pass.
     """
-    counted = min(rows, failures + proposal.unseen_count)
-    ahead = foresee(counted, rows, batch_rows, may_never=proposal.may_never)
+    ahead = look_ahead(proposal, failures, rows, batch_rows)
     tolerance = max(ahead.tolerance(), round_up(failures / rows))
-    slack = tolerance - failures / rows
+    slack = tolerance - expect(proposal, failures, rows) / rows
     words = [word for word in STRENGTHS if slack <= SLACK[word]]
     if failures > SHARE_MAX * rows or not words:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import polars as pl
@@ -14,6 +15,7 @@ from checks.suites.suggestion_rule import Lookup, Proposal
 LISTED_MAX, LOOKUP_MAX = 100, 5_000
 NEW_MAX = 0.005  # of the rows: beyond, new values are so common that no list is the whole
 OFTEN_MIN, OFTEN_SHARE, OFTEN_COVERED = 3, 0.001, 0.9
+SETTLED_MIN = 30  # rows of the rarest value, from where no rarer one is to be expected
 TWIN_FACTOR, RARE = 20, 0.01
 FORBIDDEN = tuple(
     dict.fromkeys(
@@ -45,21 +47,26 @@ def propose_list(column: ColumnProfile, counts: pl.DataFrame, lookup: str) -> It
     name = (column.name,)
     if kept.is_empty():
         return
+    settled = int(kept["#"].min() or 0) >= SETTLED_MIN
     if single <= NEW_MAX * rows and kept.height <= LOOKUP_MAX:
         new = f"; {single:,} of them in one row only" if single else ""
         why = f"{_count(kept.height)}{_tell_slips(told, kept)}{new}"
         if kept.height <= LISTED_MAX:
-            yield Proposal(name, "isin", _ordered(kept), why, unseen_count=single)
+            yield Proposal(name, "isin", _ordered(kept), why, may_never=settled,
+                           unseen_count=single)  # fmt: skip
         else:
             table = kept.select(pl.col("value").sort()).rename({"value": column.name})
-            yield Proposal(name, "foreign_key", Lookup(lookup, table), why, unseen_count=single,
-                           failures=rows - int(kept["#"].sum()))  # fmt: skip
+            yield Proposal(name, "foreign_key", Lookup(lookup, table), why, may_never=settled,
+                           unseen_count=single, failures=rows - int(kept["#"].sum()))  # fmt: skip
         return
-    often = kept.filter(pl.col("#") >= max(OFTEN_MIN, OFTEN_SHARE * rows))
+    least = max(OFTEN_MIN, math.ceil(OFTEN_SHARE * rows))
+    often = kept.filter(pl.col("#") >= least)
     covered = int(often["#"].sum())
+    nearly = int(often.filter(pl.col("#") == least)["#"].sum())  # one row less, and left out
     if often.height <= LISTED_MAX and covered >= OFTEN_COVERED * rows:
         why = f"the {often.height} values that {percent(covered / rows)} of the filled rows hold"
-        yield Proposal(name, "isin", _ordered(often), why, guessed=True, may_never=False)
+        yield Proposal(name, "isin", _ordered(often), why, guessed=True, may_never=False,
+                       unseen_count=nearly)  # fmt: skip
 
 
 def _count(values: int) -> str:
