@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from bench.real_data import find_shared_data
 from data.flights import load_flights
 
 MIXED_ROWS, FLIGHT_ROWS, MADE_ROWS, SEED = 40_000, 60_000, 6_000, 20261128
+WORDS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def made() -> list[CleanTable]:
         frame = table.frame
         numbers = [n for n, t in frame.schema.items() if t.is_numeric()]
         words = [n for n, t in frame.schema.items()
-                 if t == pl.String and 2 <= frame[n].n_unique() <= 60]  # fmt: skip
+                 if t == pl.String and 1 < frame[n].n_unique() <= WORDS_MAX]  # fmt: skip
         keys = [n for n in frame.columns if frame[n].is_unique().all() and n not in numbers]
         tables.append(CleanTable(table.name, frame, numbers, words, keys=keys,
                                  fixed=tuple(table.fixed)))  # fmt: skip

@@ -89,9 +89,11 @@ def suggest(look: Look, *, batch_rows: int | None = None, lookups: str = "values
         rule for one, failures in zip(proposals, counts, strict=True)
         if (rule := _weigh(one, failures, rows, batch)) is not None
     ]  # fmt: skip
-    told, rules = _keep_sayable(weighed, types, look.sample)
+    sayable, rules = _keep_sayable(weighed, types, look.sample)
     lookups_of = _gather(rules)
-    return replace(bare, types=told, rules=tuple(rules), lookups=lookups_of, left_out=(NO_MEANS,))
+    return replace(
+        bare, types=sayable, rules=tuple(rules), lookups=lookups_of, left_out=(NO_MEANS,)
+    )
 
 
 def _propose(look: Look, types: Mapping[str, pl.DataType], folder: str) -> list[Proposal]:

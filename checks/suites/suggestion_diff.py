@@ -217,7 +217,7 @@ def _may_stay(rule: Rule, ours: Any, theirs: Any) -> bool:
     if not numbers or not rule.proposal.guessed:
         return rule.proposal.guessed and type(ours) is type(theirs)
     small, large = sorted((abs(ours), abs(theirs)))
-    return (ours < 0) == (theirs < 0) and large <= _FACTOR * small
+    return bool((ours < 0) == (theirs < 0) and large <= _FACTOR * small)
 
 
 def _name(values: frozenset[Any]) -> str:

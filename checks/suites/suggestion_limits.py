@@ -77,7 +77,8 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
                            may_never=False)  # fmt: skip
 
 
-def _find_end(outward: NDArray[np.float64], end: float, bulk: float, middle: float
+def _find_end(
+    outward: NDArray[np.float64], end: float, bulk: float, middle: float
 ) -> tuple[float, str, bool]:
     """How far from the median the limit stands, what speaks for it, whether it is guessed."""
     kept = _detach(outward, bulk)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -14,7 +15,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def write_literal(value: Any, indent: int = 0, room: int = 0) -> str:
-    """Return `value` as source that gives it back.
+    r"""Return `value` as source that gives it back.
 
     Args:
         value: text, a finite number, true or false, None, a date or a time, and lists, tuples and
@@ -86,33 +87,30 @@ def fill(words: Iterable[str], width: int) -> list[str]:
     return [*rows, row] if row else rows
 
 
-def write_type(dtype: pl.DataType) -> str:
+def write_type(dtype: Any) -> str:
     """Return a type as the annotation of a model's column.
 
     >>> write_type(pl.Int64()), write_type(pl.Datetime("ms")), write_type(pl.List(pl.Int8))
-    ('int', "pl.Datetime('ms', None)", 'pl.List(pl.Int8)')
+    ('int', 'pl.Datetime("ms", None)', 'pl.List(pl.Int8)')
     """
-    if type(dtype) in _SHORT:
-        return _SHORT[type(dtype)]
-    if isinstance(dtype, pl.Datetime):
-        return f"pl.Datetime({dtype.time_unit!r}, {dtype.time_zone!r})"
-    if isinstance(dtype, pl.Duration):
-        return f"pl.Duration({dtype.time_unit!r})"
-    if isinstance(dtype, pl.Decimal):
-        return f"pl.Decimal({dtype.precision!r}, {dtype.scale!r})"
-    if isinstance(dtype, pl.Enum):
-        return f"pl.Enum({write_literal(dtype.categories.to_list())})"
-    if isinstance(dtype, pl.Array):
-        return f"pl.Array({write_type(_own(dtype.inner))}, {dtype.size!r})"
-    if isinstance(dtype, pl.List):
-        return f"pl.List({write_type(_own(dtype.inner))})"
-    if isinstance(dtype, pl.Struct):
-        told = ", ".join(
-            f"{_quote(one.name)}: {write_type(_own(one.dtype))}" for one in dtype.fields
-        )
-        return f"pl.Struct({{{told}}})"
-    return f"pl.{type(dtype).__name__}"
+    kind = type(dtype) if isinstance(dtype, pl.DataType) else dtype
+    if kind in _SHORT:
+        return _SHORT[kind]
+    tell = _ARGUMENTS.get(kind)
+    return f"pl.{kind.__name__}" + (f"({tell(dtype)})" if tell else "")
 
 
-def _own(dtype: Any) -> pl.DataType:
-    return dtype() if isinstance(dtype, type) else dtype
+def _tell_fields(dtype: Any) -> str:
+    told = ", ".join(f"{_quote(one.name)}: {write_type(one.dtype)}" for one in dtype.fields)
+    return f"{{{told}}}"
+
+
+_ARGUMENTS: Mapping[Any, Callable[[Any], str]] = MappingProxyType({
+    pl.Datetime: lambda t: f"{write_literal(t.time_unit)}, {write_literal(t.time_zone)}",
+    pl.Duration: lambda t: write_literal(t.time_unit),
+    pl.Decimal: lambda t: f"{t.precision}, {t.scale}",
+    pl.Enum: lambda t: write_literal(t.categories.to_list()),
+    pl.Array: lambda t: f"{write_type(t.inner)}, {t.size}",
+    pl.List: lambda t: write_type(t.inner),
+    pl.Struct: _tell_fields,
+})  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import betaln, gammaln
 
 ONE_SIDED_95, ALARM_MAX = 1.6448536269514722, 0.01
 _DEVIATIONS, _EXTRA = 12, 40  # of the mean, that are computed: less than 1 in 10^12 lies beyond
@@ -80,18 +80,13 @@ def foresee(failures: int, rows: int, batch_rows: int, *, may_never: bool) -> Fo
     first = max(0, math.floor(mean - _DEVIATIONS * spread))
     k = np.arange(first, min(m, math.ceil(mean + _DEVIATIONS * spread) + _EXTRA) + 1)
     ways = gammaln(m + 1) - gammaln(k + 1) - gammaln(m - k + 1)
-    chance = np.exp(ways + _log_beta(k + a, m - k + b) - _log_beta(a, b))
+    chance = np.exp(ways + betaln(k + a, m - k + b) - betaln(a, b))
     beyond = np.clip(1 - np.cumsum(chance), 0, 1)
     beyond[-1] = 0.0
     if may_never and not failures:
-        no_row = math.exp(_log_beta(0.5, rows + 0.5) - _log_beta(0.5, 0.5))
+        no_row = math.exp(betaln(0.5, rows + 0.5) - betaln(0.5, 0.5))
         beyond = beyond * no_row / (1 + no_row)
     return Foresight(m, first, beyond)
-
-
-def _log_beta(a: NDArray[np.float64] | float, b: NDArray[np.float64] | float) -> np.float64:
-    told: np.float64 = gammaln(a) + gammaln(b) - gammaln(a + b)
-    return told
 
 
 def round_up(share: float) -> float:

@@ -101,7 +101,7 @@ def _find_digest(texts: pl.Series) -> Found | None:
         return None
     if (fits & texts.str.contains(r"\d")).mean() < HEX_SHARE:  # type: ignore[operator]
         return None  # words
-    return rf"^[0-9a-f]{{{length}}}$", f"{length} hexadecimal digits", float(fits.mean())
+    return rf"^[0-9a-f]{{{length}}}$", f"{length} hexadecimal digits", int(fits.sum()) / texts.len()
 
 
 def _find_shapes(texts: pl.Series) -> Found | None:

@@ -6,7 +6,7 @@ without line breaks: no name and no value can become code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from checks.suites.contract_file import OWN_KEY

@@ -51,10 +51,9 @@ class Proposal:
     columns: all that it reads, what it judges last. word: of pandera (`ge`, `isin`, ...), or
     dtype, not_null, not_nan, unique, implies, foreign_key, never_falls, joins, fixes. value: what
     the word is told. why: what speaks for it, one clause. guessed: its limit lies beyond what was
-    seen. may_never: it may hold without exception. unseen_count: rows whose value no other row
-    has, or just as many as the
-    rule asks for: about as many of the next rows break it. unseen_share: of rows, 0..1, that break a
-    rule of half of the sample; of the next rows at most as many do. failures: if known already.
+    seen. may_never: it may hold without exception. unseen_count: rows that keep it because they
+    were looked at, as with a value that no other row has; about as many of the next ones break
+    it. unseen_share: of the rows, 0..1, that break the rule of every other one. failures: if known.
     """
 
     columns: tuple[str, ...]

@@ -53,11 +53,11 @@ def _candidates(column: ColumnProfile, cells: pl.Series) -> list[pl.DataType]:
 
 
 def _is_code(cells: pl.Series) -> bool:
-    if (cells.str.contains(r"^0\d")).mean() > _RARELY:  # type: ignore[operator]
+    if (cells.str.contains(r"^0\d")).sum() > _RARELY * cells.len():
         return True
     long = cells.str.contains(rf"^\d{{{CODE_DIGITS_MIN},}}$")
     same = cells.str.len_chars() == cells.str.len_chars().mode()[0]
-    return bool((long & same).mean() >= 1 - _RARELY)  # type: ignore[operator]
+    return int((long & same).sum()) >= (1 - _RARELY) * cells.len()
 
 
 def _fits(cells: pl.Series, wanted: pl.DataType) -> bool:

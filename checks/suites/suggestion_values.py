@@ -47,7 +47,7 @@ def propose_list(column: ColumnProfile, counts: pl.DataFrame, lookup: str) -> It
     name = (column.name,)
     if kept.is_empty():
         return
-    settled = int(kept["#"].min() or 0) >= SETTLED_MIN
+    settled = bool((kept["#"] >= SETTLED_MIN).all())
     if single <= NEW_MAX * rows and kept.height <= LOOKUP_MAX:
         new = f"; {single:,} of them in one row only" if single else ""
         why = f"{_count(kept.height)}{_tell_slips(told, kept)}{new}"
@@ -83,7 +83,7 @@ def _is_slip(close: Sequence[ClosePair], told: pl.DataFrame) -> pl.Series:
         return pl.repeat(value=False, n=told.height, eager=True)
     pairs = [p for p in close if p.frequent_count >= TWIN_FACTOR * p.rare_count]
     rare = [pair.rare for pair in pairs]
-    bare, rows = pl.col("value").str.strip_chars(), told["#"].sum()
+    bare, rows = pl.col("value").str.strip_chars(), int(told["#"].sum())
     core = pl.col("value").str.replace_all(r"\s", "")
     twin = told.select(core=core, rows="#").group_by("core").agg(pl.max("rows"))
     known = told.with_columns(core=core).join(twin, on="core", how="left", maintain_order="left")

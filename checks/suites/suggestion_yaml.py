@@ -15,7 +15,6 @@ from checks.suites.suggestion_schema import CUSTOM, OWN_WORDS, set_rule, tell_un
 from checks.suites.suggestion_values import FORBIDDEN
 from checks.suites.suggestion_words import WIDTH, comment, make_plain, shorten, tell_header
 
-
 _ENDLESS = 1 << 30
 
 

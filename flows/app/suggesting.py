@@ -50,7 +50,7 @@ class Suggested:
 def suggest_contract(
     target: str, *, out: Path | None = None, against: str | None = None,
     form: Format | None = None, batch_rows: int | None = None, force: bool = False,
-    **section: object,
+    **section: str | None,
 ) -> Suggested:  # fmt: skip
     """Write a contract for the table at `target`, and compare it with the one in use.
 
@@ -74,7 +74,7 @@ def suggest_contract(
     form = _tell_form(out, form)
     if out is not None and out.exists() and not force:
         raise _is_there([out])
-    config, run = open_target(target, **section)
+    config, run = open_target(target, None, None, **section)
     file = out or config.base / f"contract{SUFFIXES[form][0]}"
     in_use = against or _in_use(config) or (str(file) if file.is_file() and not out else None)
     contract = load_contract(in_use) if in_use else None
@@ -96,8 +96,8 @@ def look_at(config: Config, run: RunFolder) -> Look:
     """
     source: Any = open_data(config)
     if source.modality != "table":
-        raise SourceError(config.source.path, "is no table of values: there are no columns to judge",
-                          got=source.kind)  # fmt: skip
+        problem = "is no table of values: there are no columns to judge"
+        raise SourceError(config.source.path, problem, got=source.kind)
     parts, folder = divide_table(source), cache_of(config, run)
     marks = mark_parts(parts, folder)
     readings = [Reading(mark, part.lazy.collect_schema(), part.batches)
@@ -116,8 +116,9 @@ def _tell_form(out: Path | None, form: Format | None) -> Format:
     told = next((one for one, ends in SUFFIXES.items() if out.suffix in ends), None)
     if told is None or form not in (None, told):
         wanted = " or ".join(SUFFIXES[form]) if form else ".py, .yaml or .yml"
-        raise ConfigError([f"--out: its name does not say the form (got {out}). It ends with "
-                           f"{wanted}."])  # fmt: skip
+        raise ConfigError(
+            [f"--out: its name says another form (got {out}). It ends with {wanted}."]
+        )
     return told
 
 

@@ -103,14 +103,14 @@ def closing_lines(told: Suggested) -> list[str]:
     alarms = sum(rule.false_alarm for rule in suggestion.rules)
     lines = [f"Not suggested: {one}." for one in suggestion.left_out]
     lines.append(
-        f"{len(suggestion.rules)} rules ({counts or 'none'}) from {suggestion.rows:,} rows. A clean "
-        f"batch of {suggestion.batch_rows:,} rows breaks {alarms:.2g} of them by chance."
+        f"{len(suggestion.rules)} rules ({counts or 'none'}) from {suggestion.rows:,} rows. "
+        f"A clean batch of {suggestion.batch_rows:,} rows breaks {alarms:.2g} of them by chance."
     )
     if told.in_use is not None:
         lines.append(_tell_changes(told))
     if not told.written:
-        return [*lines, f"{file}: is there already and was left as it is. --out FILE writes the "
-                        "suggestion elsewhere, --force replaces it."]  # fmt: skip
+        advice = "--out FILE writes the suggestion elsewhere, --force replaces it."
+        return [*lines, f"{file}: is there already and was left as it is. {advice}"]
     where = f"[contract] path = {_quote(_place(told))}"
     return [*lines, f"{file}: written. Review it, then put it in use: {where}"]
 

@@ -25,7 +25,7 @@ WRITERS: dict[str, Callable[[Suggestion, str], str]] = {"py": write_python, "yam
 HOSTILE = ['a"b', "it's", "back\\slash", "two\nlines", '"""', "'''", "#no", "{x}", "%s", "class",
            "str", "pa", "validate", "Config", "__init__", "_x", "a b", "a_b", "1st", "größe", "é",
            "\u2028", "\u202e", "no", "null", "a: b", "- x", "[x]", "&a", "*a", "?", " ", "\t", "]",
-           "\\", "\\'", '\\"', "x\\", "); import os; (", "\"\"\"\nimport os\n\"\"\""]  # fmt: skip
+           "\\", "\\'", '\\"', "x\\", "); import os; (", '"""\nimport os\n"""']  # fmt: skip
 TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec="utf-8"), max_size=8))
 # a reader of column names takes these for patterns, and Arrow's C interface ends a name at a NUL
 NAMES = TEXTS.filter(lambda name: not name.startswith("^") and name != "*" and "\0" not in name)
