@@ -88,11 +88,9 @@ def _misspell(rng: Draw, text: str) -> str:
     """One letter is left out, doubled, replaced or swapped with the next: never the same text."""
     place = int(rng.integers(0, max(len(text), 1)))
     other = string.ascii_lowercase[int(rng.integers(0, 26))]
-    swapped = (
-        text[:place] + text[place + 1 : place + 2] + text[place : place + 1] + text[place + 2 :]
-    )
-    options = [text[:place] + text[place + 1 :], text[:place] + text[place : place + 1] + text[place:],
-               text[:place] + other + text[place + 1 :], swapped]  # fmt: skip
+    head, sign, tail = text[:place], text[place : place + 1], text[place + 1 :]
+    options = [head + tail, head + sign + sign + tail, head + other + tail,
+               head + tail[:1] + sign + tail[1:]]  # fmt: skip
     told = options[int(rng.integers(0, len(options)))]
     return told if told not in (text, "") else f"{text}{other}"
 

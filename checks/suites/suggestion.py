@@ -13,7 +13,7 @@ from checks.metrics.tabular_state import KEY
 from checks.suites.contract_cells import cell, convert
 from checks.suites.contract_words import ALIASES
 from checks.suites.suggestion_columns import REPEATED_MAX, propose_column, wants_counts
-from checks.suites.suggestion_count import count_broken
+from checks.suites.suggestion_count import count_broken, tally
 from checks.suites.suggestion_gaps import propose_gaps
 from checks.suites.suggestion_names import name_lookup
 from checks.suites.suggestion_relations import (
@@ -103,11 +103,11 @@ def _propose(look: Look, types: Mapping[str, pl.DataType], folder: str) -> list[
     whole = {one.columns[-1] for one in joins}
     listed = [c.name for c in columns if c.name not in whole and wants_counts(c, types[c.name])]
     entities = choose_entities(look.profile, types)
-    counts = _tally(look.rows, [*((name,) for name in listed), *(e.columns for e in entities)])
-    singles = {name: counts[i].rename({name: "value"}) for i, name in enumerate(listed)}
+    counts = tally(look.rows, [*((name,) for name in listed), *(e.columns for e in entities)])
+    singles = {name: counts[i] for i, name in enumerate(listed)}
     found: list[Proposal] = []
     for c in columns:
-        values = singles[c.name].drop_nulls() if c.name in singles else None
+        values = singles.get(c.name)
         place = name_lookup(folder, (c.name,), used)
         found += propose_column(c, types[c.name], look.sample[c.name], values, place)
     for entity, told in zip(entities, counts[len(listed) :], strict=True):
@@ -115,12 +115,6 @@ def _propose(look: Look, types: Mapping[str, pl.DataType], folder: str) -> list[
     found += [*joins, *propose_pair_key(columns, look.sample)]
     typed = [convert(pl.col(n), look.sample[n].dtype, dtype) for n, dtype in types.items()]
     return [*found, *propose_gaps(look.sample.select(typed))]
-
-
-def _tally(rows: pl.LazyFrame, groups: Sequence[tuple[str, ...]]) -> list[pl.DataFrame]:
-    """For each group of columns, what stands together and in how many rows (#)."""
-    plans = [rows.group_by(group).agg(pl.len().alias("#")) for group in groups]
-    return pl.collect_all(plans, engine="streaming")
 
 
 def _count(look: Look, bare: Suggestion, proposals: Sequence[Proposal]) -> list[int]:

@@ -39,7 +39,7 @@ def propose_column(
         column: its profile.
         wanted: the type that the contract reads it in.
         sample: some of its cells, as they are stored.
-        counts: value and # of all rows, where `wants_counts`.
+        counts: of its values, where `wants_counts`.
         lookup: the name of a table of its values.
     """
     name = (column.name,)

@@ -1,8 +1,8 @@
-"""How many rows of a table break each rule of a contract: one scan, nothing kept of a row."""
+"""Counts over all rows of a table: what stands together, and what breaks each rule."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -10,6 +10,22 @@ from checks.suites.contract_cells import Cells, cell, match_cells
 from checks.suites.contract_file import Contract
 from checks.suites.contract_keys import breaks_key, join_key
 from checks.suites.contract_rules import Rule, compile_contract, hash_cells
+
+
+def tally(rows: pl.LazyFrame, groups: Sequence[tuple[str, ...]]) -> list[pl.DataFrame]:
+    """Return for each group of columns what stands together in rows, and in how many.
+
+    Each frame has its group's columns under their places, "0", "1", ..., and # (UInt32), the rows.
+
+    >>> tally(pl.LazyFrame({"#": ["a", "a"]}), [("#",)])[0].row(0)
+    ('a', 2)
+    """
+    plans = [
+        rows.select(pl.col(name).alias(str(i)) for i, name in enumerate(group))
+        .group_by(pl.all()).agg(pl.len().alias("#"))
+        for group in groups
+    ]  # fmt: skip
+    return pl.collect_all(plans, engine="streaming")
 
 
 def count_broken(

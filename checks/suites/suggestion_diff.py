@@ -57,8 +57,8 @@ def compare_contracts(in_use: Contract, suggestion: Suggestion, rows: pl.LazyFra
 
     What still does is left as it is: a tolerance that nine of ten clean batches keep to and that
     is not three times as wide as they need, a guessed limit that the rows keep to and that is
-    tighter or within a factor of 2, a list that has all of the values that were seen. Each rule of the
-    contract in use is counted on `rows`, which tells why.
+    tighter or within a factor of 2, a list that has all of the values that were seen. Each rule
+    of the contract in use is counted on `rows`, which tells why.
 
     Args:
         in_use: the contract.

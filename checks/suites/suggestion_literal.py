@@ -27,7 +27,7 @@ def write_literal(value: Any, indent: int = 0, room: int = 0) -> str:
         TypeError: a value of another type.
 
     >>> write_literal({"a": ["b'", None], "on": dt.date(2020, 1, 2)})
-    '{"a": ["b\\'", None], "on": dt.date(2020, 1, 2)}'
+    '{"a": ["b\'", None], "on": dt.date(2020, 1, 2)}'
     """
     line = _write_line(value)
     if len(line) + indent + room <= WIDTH or not isinstance(value, list | tuple | Mapping):

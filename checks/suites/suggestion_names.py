@@ -11,8 +11,7 @@ import pandera.polars as pa
 from checks.suites.suggestion_rule import Rule
 from checks.suites.suggestion_schema import CUSTOM
 
-_TAKEN = {"pa", "pl", "dt", "str", "int", "float", "bool", "allow", "GAPS", "TRIMMED", "Config", "tuple",
-          "isinstance", "dict", "zip", "cls", "data"}  # fmt: skip
+_TAKEN = {"pa", "pl", "dt", "str", "int", "float", "bool", "allow", "GAPS", "TRIMMED", "Config"}
 _LONGEST = 40
 
 

@@ -36,21 +36,23 @@ def choose_entities(profile: TableProfile, types: Mapping[str, pl.DataType]) -> 
     """Return the fewest entities that explain each dependent column once.
 
     The determinants that fix most columns go first, what they fix by way of others included; of
-    these the ones with fewest values. A column that one entity names is left alone by the others:
-    a wrong value in it breaks that one. Columns of fractions take no part, no dependency that 5 %
-    of the rows contradict, and none of a column that another one explains better.
+    these the ones with fewest values. A column that one entity names is left alone by the
+    others: a wrong value in it breaks that one. Columns of fractions take no part, no dependency
+    that 5 % of the rows contradict, and none of a column that another one explains better.
     """
     place = {c.name: i for i, c in enumerate(profile.columns)}
     fixed, keys = _close(_pick_sound(profile.dependencies, types))
     explained: set[str] = set()
     found = []
-    while open_ones := {
-        names: new for names, all_of in fixed.items() if (new := all_of - explained)
-    }:
-        best = min(open_ones, key=lambda names: (
-            -len(open_ones[names]), len(names), keys[names], [place[n] for n in names]))  # fmt: skip
-        found.append(Entity(best, tuple(sorted(open_ones[best], key=lambda n: place[n]))))
-        explained |= {*open_ones[best], *best}
+
+    def rank(names: tuple[str, ...]) -> tuple[object, ...]:
+        return -len(fixed[names] - explained), len(names), keys[names], [place[n] for n in names]
+
+    while open_ones := [names for names, told in fixed.items() if told - explained]:
+        best = min(open_ones, key=rank)
+        told = sorted(fixed[best] - explained, key=lambda name: place[name])
+        found.append(Entity(best, tuple(told)))
+        explained |= {*told, *best}
     return found
 
 
@@ -95,53 +97,57 @@ def propose_entity(entity: Entity, counts: pl.DataFrame, lookup: str) -> Iterato
 
     Args:
         entity: of `choose_entities`.
-        counts: its columns, as they are stored, and # (UInt32): each combination and its rows.
+        counts: as `suggestion_count.tally` returns them for the entity's columns.
         lookup: the name of the table.
 
     Combinations that contradict a key's majority (80 % of at least 3 rows) are left out. Where
     more than 0.5 % of the rows have a key of their own, the next rows bring new ones: then rows
     of one key are compared with each other (`fixes`).
     """
-    names = list(entity.determinants)
-    told = counts.drop_nulls(entity.columns).with_columns(
-        rows=pl.col("#").sum().over(names), top=pl.col("#").max().over(names)
+    places = [str(i) for i in range(len(entity.columns))]
+    keys = places[: len(entity.determinants)]
+    told = counts.drop_nulls(places).with_columns(
+        rows=pl.col("#").sum().over(keys), top=pl.col("#").max().over(keys)
     )
     rows = int(told["#"].sum())
     settled = (pl.col("rows") >= SUPPORT_MIN) & (pl.col("top") >= MAJORITY_MIN * pl.col("rows"))
-    kept = told.filter(~settled | (pl.col("#") == pl.col("top"))).sort(entity.columns)
-    single, settled_all = int((kept["#"] == 1).sum()), (kept["#"] >= SETTLED_MIN).all()
+    kept = told.filter(~settled | (pl.col("#") == pl.col("top"))).sort(places)
+    single = int((kept["#"] == 1).sum())
     if not rows:
         return
     if kept.height > PAIRS_MAX or single > NEW_MAX * rows:
-        yield from _propose_fixes(entity, counts)
+        yield _compare_rows(entity, counts.drop_nulls(keys), keys, places[len(keys) :])
         return
-    others = ", ".join(entity.dependents)
-    pair = len(entity.columns) == 2 and kept.height <= IMPLIED_MAX  # noqa: PLR2004
-    if pair and not single and kept.select(names).is_unique().all():
-        for key, value in kept.select(entity.columns).iter_rows():
-            given = {"if": {"column": names[0], "eq": key},
-                     "then": {"column": others, "eq": value}}  # fmt: skip
-            yield Proposal(entity.columns, "implies", given, f"{names[0]} fixes {others}")
+    table = kept.select(places).rename(dict(zip(places, entity.columns, strict=True)))
+    first, others = ", ".join(entity.determinants), ", ".join(entity.dependents)
+    if len(places) == 2 and table.height <= IMPLIED_MAX and not single:  # noqa: PLR2004
+        for key, value in table.iter_rows():
+            given = {"if": {"column": first, "eq": key}, "then": {"column": others, "eq": value}}
+            yield Proposal(entity.columns, "implies", given, f"{first} fixes {others}")
         return
-    why = f"{', '.join(names)} fixes {others}: {kept.height:,} combinations"
-    yield Proposal(entity.columns, "foreign_key", Lookup(lookup, kept.select(entity.columns)), why,
-                   may_never=bool(settled_all), unseen_count=single, failures=rows - int(kept["#"].sum()))  # fmt: skip
+    why = f"{first} fixes {others}: {table.height:,} combinations"
+    yield Proposal(
+        entity.columns, "foreign_key", Lookup(lookup, table), why, unseen_count=single,
+        may_never=bool((kept["#"] >= SETTLED_MIN).all()), failures=rows - int(kept["#"].sum()),
+    )  # fmt: skip
 
 
-def _propose_fixes(entity: Entity, counts: pl.DataFrame) -> Iterator[Proposal]:
-    names = list(entity.determinants)
-    known = counts.drop_nulls(names).with_columns(rows=pl.col("#").sum().over(names))
+def _compare_rows(
+    entity: Entity, known: pl.DataFrame, keys: list[str], others: list[str]
+) -> Proposal:
+    """Rows of one key against what most of them hold; a key of one row says nothing."""
     broken = pl.repeat(value=False, n=known.height, eager=True)
-    for dependent in entity.dependents:
-        told = known.drop_nulls(dependent).group_by(*names, dependent).agg(pl.sum("#"))
-        usual = told.sort("#", dependent, descending=[True, False]).unique(names, keep="first")
-        beside = known.join(usual.drop("#"), on=names, how="left", maintain_order="left")
-        differs = beside[dependent] != beside[f"{dependent}_right"]
-        broken |= differs.fill_null(value=False)
-    together = int(known.filter(pl.col("rows") > 1)["#"].sum())
-    why = f"{together:,} rows share a value of {', '.join(names)} with another"
-    yield Proposal(entity.columns, "fixes", len(names), why,
-                   failures=int(known.filter(broken)["#"].sum()))  # fmt: skip
+    for place in others:
+        told = known.drop_nulls(place).group_by(*keys, place).agg(pl.sum("#"))
+        usual = told.sort("#", place, descending=[True, False]).unique(keys, keep="first")
+        beside = known.join(usual.drop("#").rename({place: "usual"}), on=keys, how="left",
+                            maintain_order="left")  # fmt: skip
+        broken |= (beside[place] != beside["usual"]).fill_null(value=False)
+    rows = known.group_by(keys).agg(pl.sum("#"))["#"]
+    together = int(rows.filter(rows > 1).sum())
+    why = f"{together:,} rows share a value of {', '.join(entity.determinants)} with another"
+    failures = int(known.filter(broken)["#"].sum())
+    return Proposal(entity.columns, "fixes", len(keys), why, failures=failures)
 
 
 def propose_joins(profile: TableProfile) -> Iterator[Proposal]:
@@ -181,5 +187,5 @@ def propose_pair_key(columns: Sequence[ColumnProfile], sample: pl.DataFrame) -> 
 
 def _agreement(cells: pl.Series) -> float:
     """The chance that two rows agree."""
-    counts = cells.value_counts()["count"].to_numpy().astype(np.float64)
+    counts = cells.alias("cell").value_counts()["count"].to_numpy().astype(np.float64)
     return float((counts**2).sum() / max(counts.sum(), 1) ** 2)

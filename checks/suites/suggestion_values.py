@@ -31,7 +31,7 @@ def propose_list(column: ColumnProfile, counts: pl.DataFrame, lookup: str) -> It
 
     Args:
         column: a column all of whose values are counted.
-        counts: value, as it is stored and never null, and # (UInt32), the rows that hold it.
+        counts: as `suggestion_count.tally` returns them for the column.
         lookup: the name of the table for a foreign key.
 
     Left out of the list are placeholder words in less than 1 % of the rows, and values beside
@@ -41,7 +41,8 @@ def propose_list(column: ColumnProfile, counts: pl.DataFrame, lookup: str) -> It
 
     Source: Deequ's CategoricalRangeRule and FractionalCategoricalRangeRule.
     """
-    told = counts.sort("#", "value", descending=[True, False])
+    told = counts.rename({"0": "value"}).drop_nulls()
+    told = told.sort("#", "value", descending=[True, False])
     kept = told.filter(~_is_slip(column.close_pairs, told))
     rows, single = int(told["#"].sum()), int((kept["#"] == 1).sum())
     name = (column.name,)
