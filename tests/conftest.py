@@ -12,9 +12,13 @@ os.environ.setdefault("POLARS_MAX_THREADS", "2")  # before polars starts its thr
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
 from PIL import Image, ImageFilter
 
 from checks.core.check import _REGISTRY
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failed law
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ("bar", "disc")

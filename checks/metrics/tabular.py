@@ -65,10 +65,16 @@ def profile_table(
     def read() -> Iterator[pl.DataFrame]:
         return scan.collect_batches(chunk_size=batch_rows, maintain_order=True, engine="streaming")
 
+    return finish_profile(tally_rows(scan.collect_schema(), read()), label, count_rows(read))
+
+
+def count_rows(read: Callable[[], Iterable[pl.DataFrame]]) -> Counter:
+    """Return what `finish_profile` counts pairs with: the rows that `read` gives once more."""
+
     def count(candidates: list[Candidate], columns: list[ColumnProfile]) -> None:
         give_counts(candidates, count_pairs(candidates, columns, read()))
 
-    return finish_profile(tally_rows(scan.collect_schema(), read()), label, count)
+    return count
 
 
 def tally_rows(schema: pl.Schema, batches: Iterable[pl.DataFrame]) -> TableState:

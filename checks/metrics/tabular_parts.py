@@ -53,6 +53,22 @@ def fold_states(
     return state
 
 
+def profile_state(
+    state: TableState, parts: Sequence[Reading], label: str | None, folder: Path | None = None
+) -> TableProfile:
+    """Return the profile of the rows of `parts` that `fold_states` has counted in `state`."""
+
+    def count(candidates: list[Candidate], columns: list[ColumnProfile]) -> None:
+        pairs = Fold(
+            f"pairs{mark_candidates(candidates, columns)}",
+            lambda place: count_pairs(candidates, columns, parts[place].read()),
+            lambda a, b: join_pairs(candidates, a, b), PairCounts.write, read_pairs,
+        )  # fmt: skip
+        give_counts(candidates, pairs.run([part.mark for part in parts], folder))
+
+    return finish_profile(state, label, count)
+
+
 def profile_parts(
     parts: Sequence[Reading], *, label: str | None, folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -65,14 +81,4 @@ def profile_parts(
         folder: where the state of each part is kept, so that a part is counted once, ever.
         progress: told of the parts done and of all of them.
     """
-    state = fold_states(parts, folder, progress)
-
-    def count(candidates: list[Candidate], columns: list[ColumnProfile]) -> None:
-        pairs = Fold(
-            f"pairs{mark_candidates(candidates, columns)}",
-            lambda place: count_pairs(candidates, columns, parts[place].read()),
-            lambda a, b: join_pairs(candidates, a, b), PairCounts.write, read_pairs,
-        )  # fmt: skip
-        give_counts(candidates, pairs.run([part.mark for part in parts], folder))
-
-    return finish_profile(state, label, count)
+    return profile_state(fold_states(parts, folder, progress), parts, label, folder)

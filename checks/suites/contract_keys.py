@@ -26,7 +26,7 @@ def join_key(typed: pl.LazyFrame, number: int, key: ForeignKey, base: Path) -> p
     """
     types = typed.collect_schema()
     own = [f"{CELL}{name}" for name in key.columns]
-    other = _open_table(base / key.table)
+    other = open_table(base / key.table)
     known_types = other.collect_schema()
     for name in key.key:
         if name not in known_types:
@@ -47,7 +47,12 @@ def breaks_key(number: int, key: ForeignKey) -> pl.Expr:
     return there & pl.col(f"{FOUND}{number}").is_null()
 
 
-def _open_table(path: Path) -> pl.LazyFrame:
+def open_table(path: Path) -> pl.LazyFrame:
+    """Return the table at `path`, lazily: Parquet, or CSV as text.
+
+    Raises:
+        ContractError: it is of another kind, or cannot be read.
+    """
     if path.suffix not in (*PARQUET, *SEPARATORS):
         raise ContractError(str(path), "no table of a known kind", got=path.suffix,
                             allowed="It is .parquet, .csv or .tsv.")  # fmt: skip

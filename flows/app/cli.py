@@ -127,6 +127,36 @@ _station("report", "never", "Write the report of a run folder, or of the whole l
 
 
 @app.command
+def suggest(
+    target: str, *, data: Data = NO_DATA, out: Path | None = None, against: str | None = None,
+    format: Literal["python", "yaml"] | None = None, batch_rows: int | None = None,  # noqa: A002
+    force: bool = False, json: Annotated[bool, Parameter(negative="")] = False,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:  # fmt: skip
+    """Suggest a contract for a table, each rule with its evidence, for a person to review.
+
+    Args:
+        target: the data, a gristmill.toml, or a run folder.
+        data: how the data is read, where TARGET is the data.
+        out: file to write (default: contract.py beside the configuration).
+        against: contract in use, to compare with (default: the one that [contract] names).
+        format: a pandera model in Python, or pandera's YAML form (default: by the name of OUT).
+        batch_rows: rows of the batches to be judged (default: as many as TARGET has).
+        force: replace existing files.
+        json: print the rules and the differences as JSON on stdout.
+        debug: show tracebacks.
+    """
+    from flows.app.suggesting import suggest_contract  # noqa: PLC0415 - pandera is slow to import
+    from flows.app.suggesting_page import show_suggested  # noqa: PLC0415
+
+    del debug  # `main` looks for it
+    told = suggest_contract(target, out=out, against=against, form=format, batch_rows=batch_rows,
+                            force=force, **vars(data))  # fmt: skip
+    show_suggested(told, as_json=json)
+    return 0
+
+
+@app.command
 def checks(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     """List every check.
 
