@@ -55,10 +55,10 @@ class _Entry:
 def compare_contracts(in_use: Contract, suggestion: Suggestion, rows: pl.LazyFrame) -> list[Change]:
     """Return what `suggestion` would change in the contract in use; the changed ones first.
 
-    What still does is left as it is: a tolerance that nine of ten clean batches keep to and that
-    is not three times as wide as they need, a guessed limit that the rows keep to and that is
-    tighter or within a factor of 2, a list that has all of the values that were seen. Each rule
-    of the contract in use is counted on `rows`, which tells why.
+    What still does is left as it is: a tolerance that no row or nine of ten clean batches keep to
+    and that is not three times as wide as they need, a guessed limit that the rows keep to and
+    that is tighter or within a factor of 2, a list that has all of the values that were seen. Each
+    rule of the contract in use is counted on `rows`, which tells why.
 
     Args:
         in_use: the contract.
@@ -203,7 +203,7 @@ def _differ(entry: _Entry, rule: Rule, failures: int | None) -> str | None:
         return None if kept and _may_stay(rule, ours, theirs) else "another value"
     ahead = look_ahead(rule.proposal, rule.failures, rule.rows, rule.batch_rows)
     share = entry.settings.tolerance
-    if (alarms := ahead.chance(share)) > ALARMING:
+    if rule.failures and (alarms := ahead.chance(share)) > ALARMING:
         return f"clean batches break it ({percent(alarms)})"
     wide = share > WIDER_MAX * rule.tolerance and share - rule.tolerance > WIDER_SHARE
     return "its tolerance is wider than it need be" if wide else None

@@ -22,11 +22,13 @@ from checks.suites.suggestion_schema import CUSTOM, write_lookups
 from checks.suites.suggestion_yaml import write_yaml
 
 WRITERS: dict[str, Callable[[Suggestion, str], str]] = {"py": write_python, "yaml": write_yaml}
-HOSTILE = ["rows", "top", "value", "count", "text", "0", "usual", "#no", 'a"b', "it's",
-           "back\\slash", "two\nlines", '"""', "'''", "{x}", "%s", "class",
-           "str", "pa", "validate", "Config", "__init__", "_x", "a b", "a_b", "1st", "größe", "é",
-           "\u2028", "\u202e", "no", "null", "a: b", "- x", "[x]", "&a", "*a", "?", " ", "\t", "]",
-           "\\", "\\'", '\\"', "x\\", "); import os; (", '"""\nimport os\n"""']  # fmt: skip
+HOSTILE = [
+    "rows", "top", "value", "count", "text", "0", "usual", "class", "str", "pa", "validate",
+    "Config", "__init__", "_x", "a b", "a_b", "1st", "größe", "é", "no", "null", "a: b", "- x",
+    "[x]", "&a", "*a", "?", " ", "\t", "]", "#no", "{x}", "%s", 'a"b', "it's", "back\\slash",
+    "two\nlines", '"""', "'''", "\u2028", "\u202e", "\\", "\\'", '\\"', "x\\", "); import os; (",
+    '"""\nimport os\n"""',
+]  # fmt: skip
 TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec="utf-8"), max_size=8))
 # these cannot be profiled: patterns of names, a name that a NUL ends, the mark of the sample's rows
 NAMES = TEXTS.filter(lambda name: name[:1] != "^" and name not in ("*", "#") and "\0" not in name)
@@ -69,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("suggested")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(table=tables(), form=st.sampled_from(sorted(WRITERS)))
 def test_a_suggestion_loads_and_passes_on_its_own_data(
     table: pl.DataFrame, form: str, folder: Path
@@ -87,7 +89,7 @@ def test_a_suggestion_loads_and_passes_on_its_own_data(
     assert all(a <= b for a, b in zip(told, sorted(r.failures for r in expected), strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(names=st.lists(NAMES, min_size=1, max_size=5, unique=True), value=TEXTS)
 def test_no_name_and_no_value_becomes_code(names: list[str], value: str) -> None:
     """The module has the statements that it always has, whatever the names and values are."""
