@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import polars as pl
@@ -43,7 +43,8 @@ def describe_repairs(
     ]
     for row in rows:
         is_fill = row["check_id"].startswith(FILL)
-        row["says"] = _tell_fill(fitted.get(row["column"]) or {}) if is_fill else ""
+        values = row.pop("values", set())
+        row["says"] = _tell_fill(fitted.get(row["column"]) or {}, values) if is_fill else ""
         row["held_out"] = sum(
             int(one["len"]) for one in held if is_fill and one["column"] == row["column"]
         )
@@ -60,21 +61,26 @@ def _count(repairs: pl.DataFrame) -> list[dict[str, Any]]:
     for column, check_id, before, after, count in ordered.iter_rows():
         row = rows.setdefault(
             (column, check_id),
-            {"column": column, "check_id": check_id, "cells": 0, "examples": []},
+            {"column": column, "check_id": check_id, "cells": 0, "examples": [], "values": set()},
         )
         row["cells"] += count
+        row["values"].add(after)
         if len(row["examples"]) < EXAMPLES_MAX:
             row["examples"].append({"before": before, "after": after, "count": count})
     return list(rows.values())
 
 
-def _tell_fill(fitted: Document) -> str:
-    """Return in words what an empty cell takes."""
+def _tell_fill(fitted: Document, values: Collection[str]) -> str:
+    """Return in words what an empty cell takes; `values` are what cells took."""
     method = str(fitted.get("method") or "")
     told = METHODS.get(method, method)
     if method == "group":
         return f"{told} (by {', '.join(fitted.get('group_by') or [])}), else {fitted.get('value')}"
-    return f"{told}: {fitted.get('value')}" if method in ("median", "mode") else told
+    if method not in ("median", "mode"):
+        return told
+    usual = str(fitted.get("value"))
+    known = ", or with what a check proposes" if set(values) - {usual} else ""
+    return f"{told}: {usual}{known}"
 
 
 def by_column(repairs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -205,6 +205,9 @@ def test_repairs_and_fills() -> None:
     assert told[0]["examples"] == [{"before": "Ulmm", "after": "Ulm", "count": 2}]
     assert told[1]["says"] == "what its group has in train (by town), else 2"
     assert told[2]["says"] == "the commonest value of train: no"
+    mode = {"fitted": {"y": {"method": "mode", "value": "2"}}}
+    (other,) = describe_repairs(repairs.filter(column="y"), {"fills": mode})
+    assert other["says"].endswith("2, or with what a check proposes")
 
 
 def test_facts_become_tables() -> None:
