@@ -18,7 +18,7 @@ from checks.metrics.tabular_profile import PROFILE_VERSION
 from flows.app.config import Config, digest
 from flows.app.intake import open_data, reread
 from flows.app.progress import Progress, quiet
-from flows.app.store import RunFolder, file_digest
+from flows.app.store import SUGGESTIONS, RunFolder, file_digest
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
@@ -215,7 +215,7 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
     from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.report import build_report, write_report  # noqa: PLC0415 - draws charts
 
-    made = _made(run, "profile", "check", "clean", "compare")
+    made = [*_made(run, "profile", "check", "clean", "compare"), run.digest_of(SUGGESTIONS)]
     inputs = _digest(config.section_digest("report"), _file(config, config.truth.path), *made)
     if run.fresh("report", inputs):
         return _skipped("report")

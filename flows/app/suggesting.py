@@ -15,12 +15,13 @@ from checks.suites.suggestion import suggest
 from checks.suites.suggestion_diff import Change, compare_contracts
 from checks.suites.suggestion_python import write_python
 from checks.suites.suggestion_rule import Look, Suggestion
+from checks.suites.suggestion_words import tell_evidence, tell_value
 from checks.suites.suggestion_yaml import write_yaml
 from flows.app.config import Config, ConfigError
 from flows.app.intake import cache_of, one_look, open_data
 from flows.app.lock import alone
 from flows.app.progress import terminal_bar
-from flows.app.store import RunFolder, writing
+from flows.app.store import SUGGESTIONS, RunFolder, writing
 from flows.app.table_intake import open_parts
 from flows.app.targets import open_target
 
@@ -79,10 +80,20 @@ def suggest_contract(
         look = look_at(config, run)
         suggestion = suggest(look, batch_rows=batch_rows, lookups=f"{file.stem}_values")
         changes = compare_contracts(contract, suggestion, look.rows) if contract else []
+        run.write_json(SUGGESTIONS, {"rules": _tell_rules(suggestion)})
     written = force or not file.exists()
     if written:
         _write(suggestion, file, form, config.source.path, force=force)
     return Suggested(config, suggestion, file, written, in_use, tuple(changes))
+
+
+def _tell_rules(suggestion: Suggestion) -> list[dict[str, Any]]:
+    """The rules as the report's cards of columns tell them."""
+    return [
+        {"column": name, "rule": f"{rule.proposal.word} {tell_value(rule)}".strip(),
+         "evidence": tell_evidence(rule), "false_alarm": rule.false_alarm}
+        for rule in suggestion.rules for name in rule.proposal.columns
+    ]  # fmt: skip
 
 
 def look_at(config: Config, run: RunFolder) -> Look:
