@@ -10,10 +10,10 @@ import polars as pl
 
 from checks.metrics.tabular import BATCH_ROWS, count_rows, finish_profile, tally_rows
 from checks.metrics.tabular_state import KEY
-from checks.suites.contract_cells import cell, convert
+from checks.suites.contract_cells import convert
 from checks.suites.contract_words import ALIASES
 from checks.suites.suggestion_columns import REPEATED_MAX, propose_column, wants_counts
-from checks.suites.suggestion_count import count_broken, tally
+from checks.suites.suggestion_count import count_broken, count_flagged, tally
 from checks.suites.suggestion_gaps import propose_gaps
 from checks.suites.suggestion_names import name_lookup
 from checks.suites.suggestion_relations import (
@@ -117,27 +117,40 @@ def _propose(look: Look, types: Mapping[str, pl.DataType], folder: str) -> list[
     return [*found, *propose_gaps(look.sample.select(typed))]
 
 
-def _count(look: Look, bare: Suggestion, proposals: Sequence[Proposal]) -> list[int]:
-    """How many rows break each proposal."""
-    known = {i: one.failures for i, one in enumerate(proposals) if one.failures is not None}
+def _count(look: Look, bare: Suggestion, proposals: Sequence[Proposal]) -> list[int | None]:
+    """How many rows break each proposal; None where they are too many to go on counting."""
+    known: dict[int, int | None] = {}
+    for i, one in enumerate(proposals):
+        if one.failures is not None:
+            known[i] = one.failures
+        elif one.word in CUSTOM:
+            known[i] = _count_custom(look, bare.types, one)
     open_ones = {i: one for i, one in enumerate(proposals) if i not in known}
     draft = tuple(Rule(one, 0, 0, 1, 0.0, 0.0, "strong") for one in open_ones.values())
-    cells = {name: cell(name) for name in bare.types}
-    own = {str(i): breaks_custom(one, cells) for i, one in open_ones.items() if one.word in CUSTOM}
-    contract = build_contract(replace(bare, rules=draft), Path())
-    told, more = count_broken(look.rows, contract, own)
+    told = count_broken(look.rows, build_contract(replace(bare, rules=draft), Path()))
     counts = {(rule.name, rule.repeats or (rule.column,)): failures for rule, failures in told}
     names = name_implications(draft)
     for i, one in open_ones.items():
         name = next(names) if one.word == "implies" else ALIASES.get(one.word, one.word)
         columns = one.columns[-1:] if one.word == "implies" else one.columns
-        known[i] = more[str(i)] if str(i) in more else counts.get((name, columns)) or 0
+        known[i] = counts.get((name, columns), 0)  # what no cell can break is not compiled
     return [known[i] for i in range(len(proposals))]
 
 
-def _weigh(proposal: Proposal, failures: int, rows: int, batch_rows: int) -> Rule | None:
+def _count_custom(look: Look, types: Mapping[str, pl.DataType], one: Proposal) -> int | None:
+    """Count by the expression that the check in the contract has."""
+    stored = look.sample.schema
+    read = {n: convert(pl.col(n), stored[n], types[n]).alias(str(i))
+            for i, n in enumerate(one.columns)}  # fmt: skip
+    cells = {n: pl.col(str(i)) for i, n in enumerate(one.columns)}
+    return count_flagged(look.rows.select(read.values()), breaks_custom(one, cells))
+
+
+def _weigh(proposal: Proposal, failures: int | None, rows: int, batch_rows: int) -> Rule | None:
     often = {"never_falls": RARELY, "unique": REPEATED_MAX}.get(proposal.word, 1.0)
-    return weigh(proposal, failures, rows, batch_rows) if failures <= often * rows else None
+    if failures is None or failures > often * rows:
+        return None
+    return weigh(proposal, failures, rows, batch_rows)
 
 
 def _keep_sayable(

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
+from checks.metrics.tabular import BATCH_ROWS
 from checks.suites.contract_cells import Cells, cell, match_cells
 from checks.suites.contract_file import Contract
 from checks.suites.contract_keys import breaks_key, join_key
 from checks.suites.contract_rules import Rule, compile_contract, hash_cells
 
+HEAD_ROWS, HOPELESS, PARTS_MAX = 10_000, 0.01, 16
+
 
 def tally(rows: pl.LazyFrame, groups: Sequence[tuple[str, ...]]) -> list[pl.DataFrame]:
     """Return for each group of columns what stands together in rows, and in how many.
 
-    Each frame has its group's columns under their places, "0", "1", ..., and # (UInt32), the rows.
+    Each frame has its group's columns under their places, "0", "1", ..., and # (Int64), the rows.
+    One scan of a table that has rows, folded batch by batch.
 
     >>> tally(pl.LazyFrame({"#": ["a", "a"]}), [("#",)])[0].row(0)
     ('a', 2)
     """
-    plans = [
-        rows.select(pl.col(name).alias(str(i)) for i, name in enumerate(group))
-        .group_by(pl.all()).agg(pl.len().alias("#"))
-        for group in groups
-    ]  # fmt: skip
-    return pl.collect_all(plans, engine="streaming")
+    named = [[pl.col(name).alias(str(i)) for i, name in enumerate(group)] for group in groups]
+    parts: list[list[pl.DataFrame]] = [[] for _ in groups]
+    needed = list(dict.fromkeys(name for group in groups for name in group))
+    if not needed:
+        return []
+    for batch in rows.select(needed).collect_batches(chunk_size=BATCH_ROWS, engine="streaming"):
+        for columns, held in zip(named, parts, strict=True):
+            one = batch.select(columns)
+            held.append(one.group_by(pl.all()).agg(pl.len().cast(pl.Int64).alias("#")))
+            if len(held) > PARTS_MAX:
+                held[:] = [_add(held)]
+    return [_add(held) for held in parts]
 
 
-def count_broken(
-    rows: pl.LazyFrame, contract: Contract, more: Mapping[str, pl.Expr] | None = None
-) -> tuple[list[tuple[Rule, int | None]], dict[str, int]]:
-    """Return how many of `rows` break each rule of `contract`, and each of `more`.
+def _add(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(parts).group_by(pl.exclude("#")).agg(pl.sum("#"))
+
+
+def count_broken(rows: pl.LazyFrame, contract: Contract) -> list[tuple[Rule, int | None]]:
+    """Return how many of `rows` break each rule of `contract`.
 
     One scan counts all of them, and one more each rule of uniqueness, which keeps 8 bytes of a
     row. A rule that only pandera can run is not counted: None.
-
-    Args:
-        rows: the table.
-        contract: the rules.
-        more: rows that break a rule of one's own, Boolean, over the cells that `cell` names.
 
     Raises:
         ContractError: the contract does not suit the table.
@@ -51,14 +58,24 @@ def count_broken(
         if rule.key is not None:
             typed = join_key(typed, i, rule.key, contract.base)
     flags = {str(i): flag for i, rule in enumerate(rules) if (flag := _flag(i, rule)) is not None}
-    flags |= {f"+{name}": flag for name, flag in (more or {}).items()}
     sums = [flag.sum().cast(pl.Int64).alias(name) for name, flag in flags.items()]
     counts = typed.select(sums).collect(engine="streaming").row(0, named=True) if sums else {}
-    told = [
+    return [
         (rule, _count_repeats(rows, cells, rule) if rule.repeats else counts.get(str(i)))
         for i, rule in enumerate(rules)
     ]
-    return told, {name: counts[f"+{name}"] for name in more or {}}
+
+
+def count_flagged(rows: pl.LazyFrame, flag: pl.Expr) -> int | None:
+    """Return how many of `rows` are flagged, or None where more than 1 % of the first ones are.
+
+    A flag may look at the row before, which no scan of other columns as well would stream: `rows`
+    should have the columns that it reads and no other.
+    """
+    first = rows.head(HEAD_ROWS).select(flag.sum(), rows=pl.len()).collect().row(0)
+    if first[0] > HOPELESS * first[1]:
+        return None
+    return int(rows.select(flag.sum()).collect(engine="streaming").item())
 
 
 def _flag(i: int, rule: Rule) -> pl.Expr | None:

@@ -233,7 +233,7 @@ def _show(value: Any) -> str:
 def _count_in_use(contract: Contract, rows: pl.LazyFrame) -> dict[Key, int | None]:
     """How many rows break each rule in use; nothing where it does not suit the table."""
     try:
-        told, _ = count_broken(rows, contract)
+        told = count_broken(rows, contract)
     except ContractError:
         return {}
     found: dict[Key, int | None] = {}

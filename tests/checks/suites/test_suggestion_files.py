@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.mixed_table import make_part
 from checks.suites.contract import judge_table, load_contract
 from checks.suites.contract_file import Contract
 from checks.suites.suggestion import look_over, suggest
@@ -103,3 +105,14 @@ def test_no_name_and_no_value_becomes_code(names: list[str], value: str) -> None
     (model,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     fields = [node for node in model.body if isinstance(node, ast.AnnAssign)]
     assert len(fields) == len(names)
+
+
+def test_what_was_counted_is_what_is_judged(folder: Path) -> None:
+    """On the seeded table of 25 columns each rule breaks in as many rows as its evidence says."""
+    table = make_part(7, 0, 8_000)
+    suggestion = suggest(look_over(table.lazy()))
+    verdict = judge_table(table.lazy(), write(suggestion, folder, "py"))
+    told = Counter((one.column, one.failures) for one in verdict.counts)
+    assert told == Counter((r.proposal.columns[0], r.failures) for r in suggestion.rules)
+    assert len(suggestion.rules) > 60
+    assert verdict.scans == 2
