@@ -45,7 +45,7 @@ class TablePart:
         start = count = 0
         for rows in [*groups, _GROUP_ROWS_MAX]:
             if count and count + rows > BATCH_ROWS:
-                yield self.lazy.slice(start, count).collect()
+                yield self.lazy.slice(start, count).collect(engine="streaming")
                 start, count = start + count, 0
             count += rows
 
