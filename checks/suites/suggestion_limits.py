@@ -53,7 +53,7 @@ def propose_limits(name: str, numbers: Numbers) -> Iterator[Proposal]:
     values = numbers.sampled
     if values.size < PILE_MIN or values[0] == values[-1]:
         return
-    middle, low = float(np.median(values)), float(values[int(DETACHED_SHARE * values.size)])
+    middle, low = (float(values[int(share * values.size)]) for share in (0.5, DETACHED_SHARE))
     with np.errstate(over="ignore"):  # floats end: then there is no limit to set
         apart = values - middle
     if not np.isfinite(apart).all():

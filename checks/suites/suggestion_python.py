@@ -61,6 +61,7 @@ _FIXES = '''
         same = [(a == b).fill_null(value=True) for a, b in zip(values, usual)]
         return data.lazyframe.select(pl.all_horizontal(same) | ~known)
 '''
+NAMED = {"GAPS": FORBIDDEN, "TRIMMED": TRIMMED}  # values that many columns share
 _TEMPLATES = {"never_falls": _NEVER_FALLS, "joins": _JOINS, "fixes": _FIXES}
 
 
@@ -76,15 +77,13 @@ def write_python(suggestion: Suggestion, source: str) -> str:
     fields = [_write_field(suggestion, column, names[column], checks) for column in names]
     customs = [_write_check(rule.proposal, checks[rule.proposal.key])
                for rule in suggestion.rules if rule.proposal.word in CUSTOM]  # fmt: skip
-    listed = any(rule.proposal.value == FORBIDDEN for rule in suggestion.rules)
-    trimmed = any(rule.proposal.value == TRIMMED for rule in suggestion.rules)
-    ends = f"\n# text, with no blank at either end\nTRIMMED = {write_literal(TRIMMED)}\n"
-    gaps = f"\n# words that stand for a gap\nGAPS = {write_literal(FORBIDDEN, 0, 7)}\n"
+    values = [rule.proposal.value for rule in suggestion.rules]
+    named = [f"\n{name} = {write_literal(one, 0, len(name) + 3)}\n"
+             for name, one in NAMED.items() if one in values]  # fmt: skip
     title = f'\n\nclass {name_model(source)}(pa.DataFrameModel):\n    """What a row must be."""\n\n'
     return "".join([
-        _write_opening(suggestion, source), _HEAD, gaps if listed else "",
-        ends if trimmed else "", _ALLOW, title,
-        "\n".join(fields), *customs, _write_config(suggestion, checks),
+        _write_opening(suggestion, source), _HEAD, *named, _ALLOW, title, "\n".join(fields),
+        *customs, _write_config(suggestion, checks),
     ])  # fmt: skip
 
 
@@ -132,13 +131,8 @@ def _list_arguments(
     for rule in rules:
         word, value = rule.proposal.word, rule.proposal.value
         if word not in (*OWN_WORDS, *CUSTOM):
-            named = (
-                {FORBIDDEN: "GAPS", TRIMMED: "TRIMMED"}.get(value)
-                if type(value) in (str, tuple)
-                else None
-            )
-            told = named or write_literal(value, 2 * STEP, len(word) + 2)
-            yield word, told
+            named = next((name for name, one in NAMED.items() if one == value), None)
+            yield word, named or write_literal(value, 2 * STEP, len(word) + 2)
     settings = [f"{checks.get(rule.proposal.key, rule.proposal.word)}={_write_setting(own)}"
                 for rule in rules if (own := set_rule(rule))]  # fmt: skip
     if settings:

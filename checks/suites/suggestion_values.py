@@ -15,7 +15,7 @@ from checks.suites.suggestion_rule import Lookup, Proposal
 LISTED_MAX, LOOKUP_MAX = 100, 5_000
 NEW_MAX = 0.005  # of the rows: beyond, new values are so common that no list is the whole
 OFTEN_MIN, OFTEN_SHARE, OFTEN_COVERED = 3, 0.001, 0.9
-SETTLED_MIN = 30  # rows of the rarest value, from where no rarer one is to be expected
+SETTLED_MIN = 10  # rows of the rarest value, from where no rarer one is to be expected
 TWIN_FACTOR, RARE = 20, 0.01
 FORBIDDEN = tuple(
     dict.fromkeys(

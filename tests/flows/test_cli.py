@@ -9,7 +9,7 @@ from flows.app.cli import main
 
 HEAVY = ("torch", "pandas", "great_expectations", "pandera", "prefect", "polars", "numba")
 COMMANDS = ("init", "run", "profile", "check", "clean", "compare", "report", "checks", "explain",
-            "server")  # fmt: skip
+            "server", "suggest")  # fmt: skip
 
 
 def start(*tokens: str) -> int:
