@@ -31,6 +31,7 @@ _WIDE, _PAIRED = 256, 32  # columns that take part; keys that are tried in pairs
 _PAIR_ROWS = 8192  # of the sample, for pairs: there are hundreds of them
 _EXACT = 0.9  # the lift of a column alone from which no pair is tried
 _EVIDENCE_MIN = 10  # neighbouring rows with one key before the screen trusts it
+_DOUBT = 10  # neighbours that agree as chance has it, added to those of pairs: there are many
 
 
 def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Candidate]:
@@ -72,7 +73,7 @@ def _pair(
         i, j = place[left], place[right]
         both = np.where((codes[:, i] < 0) | (codes[:, j] < 0), -1,
                         codes[:, i] * (codes[:, j].max() + 1) + codes[:, j])  # fmt: skip
-        lift = _lift(codes, both, chance)
+        lift = _lift(codes, both, chance, _DOUBT)
         lift[[i, j]] = 0.0
         # a pair must explain most of what single columns leave open
         idle = (best >= _EXACT) | (1 - lift > 0.3 * (1 - best))
@@ -97,7 +98,7 @@ def _collision(codes: NDArray[np.int64]) -> float:
 
 
 def _lift(
-    codes: NDArray[np.int64], key: NDArray[np.int64], chance: NDArray[np.float64]
+    codes: NDArray[np.int64], key: NDArray[np.int64], chance: NDArray[np.float64], doubt: int = 0
 ) -> NDArray[np.float64]:
     """How much better than chance neighbours of one key agree, for every column; 0..1."""
     order = np.argsort(key, kind="stable")
@@ -105,7 +106,8 @@ def _lift(
     above, below = codes[order[:-1][same]], codes[order[1:][same]]
     both = (above >= 0) & (below >= 0)
     drawn = both.sum(axis=0)
-    agree = ((above == below) & both).sum(axis=0) / np.maximum(drawn, 1)
+    agreeing = ((above == below) & both).sum(axis=0)
+    agree = (agreeing + doubt * chance) / np.maximum(drawn + doubt, 1)
     lift = (agree - chance) / np.maximum(1 - chance, 1e-9)
     return np.where((drawn >= _EVIDENCE_MIN) & (chance < 1), lift, 0.0)
 
