@@ -158,7 +158,8 @@ def _load(path_or_module: str) -> Contract:
         schema = found.to_schema()
     except Exception as broken:
         raise ContractError(path_or_module, f"is no valid pandera contract: {broken}") from broken
-    return Contract(path_or_module, schema, found.get_metadata()[schema.name]["dataframe"], base)
+    # pandera's own `get_metadata` fails on a Config that says nothing of it
+    return Contract(path_or_module, schema, getattr(found.Config, "metadata", None) or {}, base)
 
 
 def _read_yaml(place: str) -> Contract:

@@ -272,3 +272,12 @@ def test_strict_contracts() -> None:
     contract = Contract("c", pa.DataFrameSchema({"n": pa.Column(int)}, strict=True))
     with pytest.raises(ContractError, match=r"strict.*got 'nn'.*Did you mean 'n'"):
         judge_table(pl.LazyFrame({"n": [1], "nn": [2]}), contract)
+
+
+def test_a_config_may_say_nothing_of_metadata(tmp_path: Path) -> None:
+    """A model whose Config sets something else, or that has none, is a contract."""
+    for config in ("    class Config:\n        strict = True\n", ""):
+        (tmp_path / "c.py").write_text(
+            f"import pandera.polars as pa\nclass M(pa.DataFrameModel):\n    a: int\n{config}"
+        )
+        assert load_contract(str(tmp_path / "c.py")).metadata == {}
