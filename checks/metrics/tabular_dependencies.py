@@ -53,7 +53,7 @@ def propose(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> list[Cand
     chance = np.array([_collision(codes[:, i]) for i in range(len(fixed))])
     place = {c.name: i for i, c in enumerate(fixed)}
     keys = [c.name for c in usable if _is_key(c)]
-    singles: Lifts = {(name,): _lift(codes, codes[:, place[name]], chance) for name in keys}
+    singles: Lifts = {(name,): _lift(codes, codes[:, place[name]], chance)[0] for name in keys}
     for names, lift in singles.items():
         lift[place[names[0]]] = 0.0
     pairs = _pair(codes[:_PAIR_ROWS], chance, place, singles)
@@ -73,11 +73,11 @@ def _pair(
         i, j = place[left], place[right]
         both = np.where((codes[:, i] < 0) | (codes[:, j] < 0), -1,
                         codes[:, i] * (codes[:, j].max() + 1) + codes[:, j])  # fmt: skip
-        lift = _lift(codes, both, chance, _DOUBT)
+        lift, drawn = _lift(codes, both, chance)
         lift[[i, j]] = 0.0
         # a pair must explain most of what single columns leave open
         idle = (best >= _EXACT) | (1 - lift > 0.3 * (1 - best))
-        pairs[left, right] = np.where(idle, 0.0, lift)
+        pairs[left, right] = np.where(idle, 0.0, lift * drawn / (drawn + _DOUBT))
     return pairs
 
 
@@ -98,18 +98,17 @@ def _collision(codes: NDArray[np.int64]) -> float:
 
 
 def _lift(
-    codes: NDArray[np.int64], key: NDArray[np.int64], chance: NDArray[np.float64], doubt: int = 0
-) -> NDArray[np.float64]:
-    """How much better than chance neighbours of one key agree, for every column; 0..1."""
+    codes: NDArray[np.int64], key: NDArray[np.int64], chance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How much better than chance neighbours of one key agree, 0..1, and how many there are."""
     order = np.argsort(key, kind="stable")
     same = (key[order][1:] == key[order][:-1]) & (key[order][1:] >= 0)
     above, below = codes[order[:-1][same]], codes[order[1:][same]]
     both = (above >= 0) & (below >= 0)
     drawn = both.sum(axis=0)
-    agreeing = ((above == below) & both).sum(axis=0)
-    agree = (agreeing + doubt * chance) / np.maximum(drawn + doubt, 1)
+    agree = ((above == below) & both).sum(axis=0) / np.maximum(drawn, 1)
     lift = (agree - chance) / np.maximum(1 - chance, 1e-9)
-    return np.where((drawn >= _EVIDENCE_MIN) & (chance < 1), lift, 0.0)
+    return np.where((drawn >= _EVIDENCE_MIN) & (chance < 1), lift, 0.0), drawn
 
 
 def _choose(
