@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from checks.core.errors import CheckError
+from checks.core.whole_file import drafting
 from checks.metrics.hamming import (
     Crowded,
     Hashes,
@@ -117,16 +116,12 @@ def _table(pairs: Pairs, bits: np.ndarray[tuple[int], np.dtype[np.integer]]) -> 
 
 
 def _write_parts(parts: Iterator[pa.Table], out: Path) -> int:
-    draft = out.with_name(f".{uuid.uuid4().hex}.tmp")
     count = 0
-    try:
-        with pq.ParquetWriter(draft, PAIR_SCHEMA, compression="zstd") as writer:
-            for part in parts:
-                writer.write_table(part)
-                count += part.num_rows
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    with (
+        drafting(out) as draft,
+        pq.ParquetWriter(draft, PAIR_SCHEMA, compression="zstd") as writer,
+    ):
+        for part in parts:
+            writer.write_table(part)
+            count += part.num_rows
     return count

@@ -8,13 +8,12 @@ to read grows neither with the number of runs nor with what has long been remove
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+from checks.core.whole_file import drafting
 from checks.metrics.image_schema import METRICS_VERSION, PASSING_KINDS, PROFILE_SCHEMA, Limits
 
 KEY = ("uri", "row", "entry_byte_size", "entry_mtime_ns")
@@ -88,15 +87,8 @@ def gather_pieces(whole: pl.DataFrame, cache: Path, limits: Limits) -> list[Path
 
 def write_whole(frame: pl.DataFrame, path: Path, facts: Mapping[str, str] | None = None) -> None:
     """Write a Parquet file so that it is there as a whole or not at all; `facts` go with it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.parent / f".{uuid.uuid4().hex}.tmp"
-    try:
+    with drafting(path) as draft:
         frame.write_parquet(draft, metadata=dict(facts or {}))
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _prefix(limits: Limits) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
 
+from checks.core.cells import BATCH_ROWS
 from checks.metrics.pair_counts import count_pairs, give_counts
 from checks.metrics.tabular_associations import measure_associations
 from checks.metrics.tabular_columns import describe_column, read_columns
@@ -27,7 +28,6 @@ from checks.metrics.tabular_tally import TableTally
 from checks.metrics.tabular_words import is_placeholder
 
 KEYS = ("uri", "row")  # the first two columns of a source's scan are no data
-BATCH_ROWS = 131_072
 _WORD_CAP = 5000  # distinct words of a column before it is no vocabulary
 
 Counter = Callable[[list[Candidate], list[ColumnProfile]], None]

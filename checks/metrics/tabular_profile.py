@@ -15,7 +15,8 @@ from checks.metrics.tabular_words import NUMBER_WITH_UNIT
 ColumnKind = Literal["number", "category", "text", "boolean", "datetime", "identifier", "constant"]
 PROFILE_VERSION = 3
 KEY_SEPARATOR = "\x1f"
-_DATE_FORMATS = {"iso": "%Y-%m-%d", "month_first": "%m/%d/%Y", "day_first": "%d/%m/%Y"}
+NESTED = ("List", "Array", "Struct", "Binary", "Object")  # columns that are only counted
+DATE_FORMATS = {"iso": "%Y-%m-%d", "month_first": "%m/%d/%Y", "day_first": "%d/%m/%Y"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class ColumnProfile:
     @property
     def is_plain(self) -> bool:
         """Whether its values are single ones; lists and structs are only counted."""
-        return not self.dtype.startswith(("List", "Array", "Struct", "Binary", "Object"))
+        return not self.dtype.startswith(NESTED)
 
     @property
     def text(self) -> pl.Expr:
@@ -120,7 +121,7 @@ class ColumnProfile:
     def datetime(self) -> pl.Expr:
         """The column as Datetime; text is read by its day. Null where it is no date."""
         if self.is_text:
-            form = _DATE_FORMATS[self.date_format or "iso"]
+            form = DATE_FORMATS[self.date_format or "iso"]
             day = self.text.str.extract(r"^([\d/-]+)", 1)
             return day.str.to_date(form, strict=False).cast(pl.Datetime("us"))
         return self.raw.cast(pl.Datetime("us"), strict=False).dt.replace_time_zone(None)
@@ -240,7 +241,7 @@ def text_of(name: str, dtype: str) -> pl.Expr:
     """Return the column as stripped String; null for nested types."""
     if dtype == "String":
         return pl.col(name).str.strip_chars()
-    if dtype.startswith(("List", "Array", "Struct", "Binary", "Object", "Null")):
+    if dtype.startswith((*NESTED, "Null")):
         return pl.lit(None, dtype=pl.String)
     if dtype.startswith("Duration"):
         return pl.col(name).dt.to_string("iso")

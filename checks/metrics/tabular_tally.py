@@ -13,6 +13,7 @@ from checks.metrics import number_kernel, text_kernel
 from checks.metrics.counting_kernel import REGISTERS, note_distinct
 from checks.metrics.number_kernel import BUCKET_SPAN
 from checks.metrics.tabular_counters import Heavy, Numbers
+from checks.metrics.tabular_profile import DATE_FORMATS, NESTED
 from checks.metrics.tabular_state import (
     CAPACITY,
     HEAVY_KEPT,
@@ -27,9 +28,9 @@ from checks.metrics.tabular_words import ISO_DATE, MOJIBAKE, NUMBER_WITH_UNIT, S
 from checks.metrics.text_kernel import make_lookups, measure_texts
 
 DATE_STEP = 21_600.0  # seconds: buckets of 6 hours reach from the year 1611 to 2328
-NESTED = ("List", "Array", "Struct", "Binary", "Object", "Null")
 _NUMBERS = ("Int", "UInt", "Float", "Decimal", "Boolean")
 _FLOATS = ("Float", "Decimal", "Int128", "UInt128")  # counted by their value as a Float64
+_NARROW = pl.col(pl.Int128, pl.UInt128).cast(pl.Float64)  # Arrow has no whole numbers of 128 bits
 _NO_BITS = np.frombuffer(b"", np.uint8)  # not to be written to, as all of Arrow's buffers
 
 Words = NDArray[np.uint64]
@@ -74,7 +75,7 @@ class ColumnTally:
 
     def add(self, values: pl.Series, scratch: Scratch) -> Words:
         """Count one batch and return the hash of each value, 0 where there is none."""
-        if self.dtype.startswith(NESTED):
+        if self.dtype.startswith((*NESTED, "Null")):
             return self._add_nested(values, scratch)
         if self.dtype.startswith(_NUMBERS):
             return self._add_numbers(values, scratch)
@@ -144,12 +145,12 @@ class ColumnTally:
             looked[bit] = values.gather(rows).str.strip_chars() if rows.size else values.clear()
         numbers = looked[text_kernel.NUMBER].cast(pl.Float64, strict=False).drop_nulls()
         self._read("number", numbers.filter(numbers.is_finite()), dense)
-        for text, form, pattern in (
-            (text_kernel.ISO, "iso", ISO_DATE), (text_kernel.SLASH, "slash", SLASH_DATE),
-        ):  # fmt: skip
-            told = looked[text].filter(looked[text].str.contains(pattern))
-            self._count(form, told.len())
-            self._read_dates(form, told, dense)
+        for bit, pattern, forms in (
+            (text_kernel.ISO, ISO_DATE, ("iso",)),
+            (text_kernel.SLASH, SLASH_DATE, ("month_first", "day_first")),
+        ):
+            dates = looked[bit].filter(looked[bit].str.contains(pattern))
+            self._read_dates(forms, dates, dense)
         self._count("mojibake", int(looked[text_kernel.MOJIBAKE].str.contains(MOJIBAKE).sum()))
         bare = looked[text_kernel.UNIT]
         bare = bare.filter(bare.cast(pl.Float64, strict=False).is_null())
@@ -158,16 +159,15 @@ class ColumnTally:
         if units.len():
             self._weigh("unit", _hash(units), units.gather)
 
-    def _read_dates(self, form: str, texts: pl.Series, dense: NDArray[np.uint32]) -> None:
+    def _read_dates(
+        self, forms: tuple[str, ...], texts: pl.Series, dense: NDArray[np.uint32]
+    ) -> None:
         if not texts.len():
             return
         days = texts.str.extract(r"^([\d/-]+)", 1)
-        forms = {"iso": "%Y-%m-%d"} if form == "iso" else {
-            "month_first": "%m/%d/%Y", "day_first": "%d/%m/%Y"
-        }  # fmt: skip
-        for name, pattern in forms.items():
-            moments = days.str.to_date(pattern, strict=False).drop_nulls()
-            self._read(name, moments.cast(pl.Datetime("ms")).dt.epoch("s").cast(pl.Float64), dense,
+        for form in forms:
+            moments = days.str.to_date(DATE_FORMATS[form], strict=False).drop_nulls()
+            self._read(form, moments.cast(pl.Datetime("ms")).dt.epoch("s").cast(pl.Float64), dense,
                        DATE_STEP)  # fmt: skip
 
     def _read(
@@ -227,8 +227,7 @@ class TableTally:
         self.columns = [ColumnTally(name, str(dtype)) for name, dtype in schema.items()]
         self.scratch = Scratch()
         self.row_count = 0
-        # Arrow has no whole numbers of 128 bits
-        held = schema.to_frame().with_columns(pl.col(pl.Int128, pl.UInt128).cast(pl.Float64))
+        held = schema.to_frame().with_columns(_NARROW)
         self.sample = held.with_columns(pl.lit(0, pl.UInt64).alias(KEY))
 
     def add(self, batch: pl.DataFrame) -> None:
@@ -246,7 +245,7 @@ class TableTally:
             kept = np.flatnonzero(rows <= self.sample.get_column(KEY)[-1])
             batch, rows = batch[kept], rows[kept]
         if batch.height:
-            held = batch.with_columns(pl.col(pl.Int128, pl.UInt128).cast(pl.Float64))
+            held = batch.with_columns(_NARROW)
             fresh = held.with_columns(pl.Series(KEY, rows))
             kept_rows = keep_sample(pl.concat([self.sample, fresh]))
             # a copy of its own: gathered texts would keep the whole batch that they come from

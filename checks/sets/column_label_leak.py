@@ -12,7 +12,7 @@ from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
 from checks.metrics.tabular_profile import ColumnProfile
 from checks.metrics.tellers import Telling, code_values, guess_labels
-from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows
+from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows, list_samples
 
 FOUND = {"sample_id": pl.String, "column": pl.String, "value": pl.Float64,
          "threshold": pl.Float64, "evidence": pl.String}  # fmt: skip
@@ -22,14 +22,10 @@ COLUMNS_TOLD = 10
 
 def _example(boat: list[object], kind: str) -> dict[str, dict[str, list[object]]]:
     """200 rows, every third one saved, and a column that may tell."""
-    ids: list[object] = [f"{at:032x}-0" for at in range(200)]
+    samples = list_samples(["saved" if at % 3 == 0 else "lost" for at in range(200)])
     return {
-        "samples": {
-            "sample_id": ids, "split": ["train"] * 200,
-            "label": ["saved" if at % 3 == 0 else "lost" for at in range(200)],
-            "uri": ["t.csv"] * 200, "row": list(range(200)),
-        },
-        "rows": {"sample_id": ids, "boat": boat},
+        "samples": samples,
+        "rows": {"sample_id": samples["sample_id"], "boat": boat},
         "columns": {"name": ["boat"], "dtype": ["String"], "kind": [kind], "row_count": [200]},
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ import polars as pl
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows
+from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows, list_samples
 
 FOUND = {"sample_id": pl.String, "column": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "severity": pl.String, "evidence": pl.String}  # fmt: skip
@@ -25,14 +25,12 @@ Seconds = npt.NDArray[np.float64]
 
 def _example(days: list[int], test: set[int], flagged: int | None) -> SetExample:
     """Rows in this order with these days, some of them in test."""
-    ids: list[object] = [f"{at:032x}-0" for at in range(len(days))]
     splits = ["test" if at in test else "train" for at in range(len(days))]
     start = date(2024, 1, 1)
+    samples = list_samples(["x"] * len(days), splits)
+    ids = samples["sample_id"]
     tables: dict[str, dict[str, list[object]]] = {
-        "samples": {
-            "sample_id": ids, "split": list(splits), "label": ["x"] * len(days),
-            "uri": ["t.csv"] * len(days), "row": list(range(len(days))),
-        },
+        "samples": samples,
         "rows": {"sample_id": ids, "sold": [str(start + timedelta(day)) for day in days]},
         "columns": {"name": ["sold"], "dtype": ["String"], "kind": ["datetime"],
                     "date_format": ["iso"]},

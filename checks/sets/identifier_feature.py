@@ -9,7 +9,7 @@ import polars as pl
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows
+from checks.sets.drawn import ROWS_MAX, Drawn, draw_rows, list_samples
 
 FOUND = {"sample_id": pl.String, "column": pl.String, "value": pl.Float64,
          "threshold": pl.Float64, "evidence": pl.String}  # fmt: skip
@@ -18,13 +18,10 @@ DIGITS = 3
 
 def _example(kind: str, values: list[object]) -> dict[str, dict[str, list[object]]]:
     """120 rows with one column of whole numbers."""
-    ids: list[object] = [f"{at:032x}-0" for at in range(120)]
+    samples = list_samples(["x", "y"] * 60)
     return {
-        "samples": {
-            "sample_id": ids, "split": ["train"] * 120, "label": ["x", "y"] * 60,
-            "uri": ["t.csv"] * 120, "row": list(range(120)),
-        },
-        "rows": {"sample_id": ids, "n": values},
+        "samples": samples,
+        "rows": {"sample_id": samples["sample_id"], "n": values},
         "columns": {
             "name": ["n"], "dtype": ["Int64"], "kind": [kind], "row_count": [120],
             "distinct_count": [len(set(values))], "number_count": [120], "integer_count": [120],

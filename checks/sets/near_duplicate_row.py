@@ -23,7 +23,7 @@ from checks.metrics.row_likeness import (
 )
 from checks.metrics.tabular_profile import ColumnProfile
 from checks.metrics.tabular_spelling import edit_distance
-from checks.sets.drawn import ROWS_MAX, draw_rows
+from checks.sets.drawn import ROWS_MAX, draw_rows, list_samples
 
 FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "suggestion": pl.String, "evidence": pl.String}  # fmt: skip
@@ -37,7 +37,8 @@ DIGITS, SHOWN = 1, 40
 
 def _example(rows: int, copies: Mapping[int, int]) -> SetExample:
     """Rows of unlike numbers; each row of `copies` repeats another one but for a cell."""
-    ids: list[object] = [f"{at:032x}-0" for at in range(rows)]
+    samples = list_samples(["x"] * rows)
+    ids = samples["sample_id"]
     columns: dict[str, list[object]] = {
         name: [float((at + 1) * factor % 997) for at in range(rows)]
         for name, factor in zip("abcdef", (31, 101, 211, 307, 401, 503), strict=True)
@@ -46,10 +47,7 @@ def _example(rows: int, copies: Mapping[int, int]) -> SetExample:
         for name in "abcde":
             columns[name][copy] = columns[name][at]
     tables: dict[str, dict[str, list[object]]] = {
-        "samples": {
-            "sample_id": ids, "split": ["train"] * rows, "label": ["x"] * rows,
-            "uri": ["t.csv"] * rows, "row": list(range(rows)),
-        },
+        "samples": samples,
         "rows": {"sample_id": ids, **columns},
         "columns": {"name": [*"abcdef"], "dtype": ["Float64"] * 6, "kind": ["number"] * 6},
     }  # fmt: skip

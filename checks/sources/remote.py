@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from checks.core.errors import SourceError
-from checks.core.whole_file import replace_file
+from checks.core.whole_file import drafting, read_object, replace_file
 
 _MARKS = ".marks.json"
 _FOLDER = "files"
@@ -48,7 +48,7 @@ def fetch(url: str, progress: Callable[[int, int], None] | None = None) -> Path:
     """
     home = cache_folder() / "remote" / hashlib.sha256(url.encode()).hexdigest()[:24]
     files, root, filesystem = _list(url)
-    known = _read_marks(home / _MARKS)
+    known = read_object(home / _MARKS)
     marks = {}
     for at, (path, info) in enumerate(sorted(files.items())):
         name = _relative(url, path, root)
@@ -60,7 +60,6 @@ def fetch(url: str, progress: Callable[[int, int], None] | None = None) -> Path:
             progress(at + 1, len(files))
     for name in set(known) - set(marks):
         (home / _FOLDER / name).unlink(missing_ok=True)
-    home.mkdir(parents=True, exist_ok=True)
     replace_file(home / _MARKS, json.dumps(marks, indent=0, sort_keys=True).encode())
     return home / _FOLDER / next(iter(marks)) if set(files) == {root} else home / _FOLDER
 
@@ -108,15 +107,11 @@ def _mark(filesystem: Any, path: str, info: dict[str, Any]) -> str:
 
 
 def _copy(url: str, filesystem: Any, path: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
     try:
-        filesystem.get_file(path, str(part))
-        part.replace(target)
+        with drafting(target) as draft:
+            filesystem.get_file(path, str(draft))
     except (OSError, ValueError, RuntimeError) as broken:
         _refuse(url, broken)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _refuse(url: str, broken: Exception) -> NoReturn:
@@ -124,11 +119,3 @@ def _refuse(url: str, broken: Exception) -> NoReturn:
     advice = "Install the package that it names." if missing else "Check [source] path and access."
     raise SourceError(url, "cannot be read", got=f"{type(broken).__name__}: {broken}"[:200],
                       advice=advice) from broken  # fmt: skip
-
-
-def _read_marks(path: Path) -> dict[str, str]:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}

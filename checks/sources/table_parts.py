@@ -10,14 +10,14 @@ from pathlib import Path
 import polars as pl
 import xxhash
 
-from checks.core.whole_file import replace_file
+from checks.core.cells import BATCH_ROWS
+from checks.core.errors import SourceError
+from checks.core.whole_file import read_object, replace_file
 from checks.sources.columnar import PARQUET_EXTENSIONS, row_groups
 from checks.sources.data_table import DataTable
-from checks.sources.listing import FileFact
+from checks.sources.listing import FileFact, digest_file
 
-BATCH_ROWS = 131_072
 _GROUP_ROWS_MAX = 2 * BATCH_ROWS  # larger row groups are not read one by one: they would be twice
-_CHUNK_BYTES = 1 << 22
 _MARKS = "marks.json"
 
 
@@ -26,7 +26,7 @@ class TablePart:
     """One file of a table. lazy: its data columns, typed as the whole table's."""
 
     fact: FileFact
-    path: Path
+    root: Path
     lazy: pl.LazyFrame
 
     def batches(self) -> Iterator[pl.DataFrame]:
@@ -35,8 +35,8 @@ class TablePart:
         Row groups of a Parquet file are decoded one after the other: the streaming engine would
         decode ahead of the reader, and hold twice the memory.
         """
-        parquet = self.path.suffix.lower() in PARQUET_EXTENSIONS
-        groups = row_groups(self.path) if parquet else []
+        path = self.root / self.fact.uri
+        groups = row_groups(path) if path.suffix.lower() in PARQUET_EXTENSIONS else []
         if not groups or max(groups) > _GROUP_ROWS_MAX:
             yield from self.lazy.collect_batches(
                 chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming"
@@ -56,7 +56,7 @@ def divide_table(table: DataTable) -> list[TablePart]:
     schema = whole.collect_schema()
     typed = [pl.col(name).cast(dtype) for name, dtype in schema.items()]
     return [
-        TablePart(fact, table.root / fact.uri, lazy.select(typed))
+        TablePart(fact, table.root, lazy.select(typed))
         for fact, lazy in zip(table.files, table.file_scans(), strict=True)
     ]
 
@@ -67,17 +67,19 @@ def mark_parts(parts: Sequence[TablePart], folder: Path | None) -> list[str]:
     Args:
         parts: what `divide_table` returned.
         folder: where marks of files that have not changed since (size, time) are remembered.
+
+    Raises:
+        SourceError: a file cannot be read any more.
     """
     path = None if folder is None else folder / _MARKS
-    known = _read_marks(path)
+    known = {} if path is None else read_object(path)
     marks = {}
     for part in parts:
         told = [part.fact.byte_size, part.fact.mtime_ns]
         held = known.get(part.fact.uri)
-        digest = held[2] if held and held[:2] == told else _digest_file(part.path)
+        digest = held[2] if held and held[:2] == told else _digest(part)
         marks[part.fact.uri] = [*told, digest]
     if path is not None and marks != known:
-        path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps(marks, indent=0, sort_keys=True).encode())
     types = [str(part.lazy.collect_schema()) for part in parts]
     return [
@@ -86,17 +88,8 @@ def mark_parts(parts: Sequence[TablePart], folder: Path | None) -> list[str]:
     ]
 
 
-def _read_marks(path: Path | None) -> dict[str, list[object]]:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _digest_file(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _digest(part: TablePart) -> str:
+    found = digest_file(part.root, part.fact.uri)
+    if isinstance(found, OSError):
+        raise SourceError(part.fact.uri, "cannot be read", got=str(found)[:120]) from found
+    return found

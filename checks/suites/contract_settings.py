@@ -100,16 +100,13 @@ def read_implications(where: str, told: Any) -> Iterator[Implication]:
     Raises:
         ContractError: anything that cannot be read so.
     """
-    for number, one in enumerate(_read_list(f"{where}: {IMPLIES}", told), start=1):
-        place = f"{where}: {IMPLIES}[{number}]"
-        allowed = ["if", "then", "name", *_own_keys()]
-        rule = _read_mapping(place, one, allowed=allowed, needed=("if", "then"))
-        own = {key: rule[key] for key in _own_keys() if key in rule}
+    rules = _read_rules(f"{where}: {IMPLIES}", told, ("if", "then"), ("name",))
+    for number, (place, rule, settings) in enumerate(rules, start=1):
         name = rule.get("name", IMPLIES if number == 1 else f"{IMPLIES}_{number}")
         if not isinstance(name, str) or not name.isidentifier():
             raise ContractError(place, "a rule's name is one word", got=name)
         given, then = (_read_conditions(f"{place}.{key}", rule[key]) for key in ("if", "then"))
-        yield Implication(name, given, then, _change(place, Settings(), own))
+        yield Implication(name, given, then, settings)
 
 
 def read_foreign_keys(where: str, told: Any) -> Iterator[ForeignKey]:
@@ -120,18 +117,26 @@ def read_foreign_keys(where: str, told: Any) -> Iterator[ForeignKey]:
     Raises:
         ContractError: anything that cannot be read so.
     """
-    for number, one in enumerate(_read_list(f"{where}: {FOREIGN_KEYS}", told), start=1):
-        place = f"{where}: {FOREIGN_KEYS}[{number}]"
-        allowed = ["column", "table", "key", *_own_keys()]
-        rule = _read_mapping(place, one, allowed=allowed, needed=("column", "table"))
-        own = {key: rule[key] for key in _own_keys() if key in rule}
+    rules = _read_rules(f"{where}: {FOREIGN_KEYS}", told, ("column", "table"), ("key",))
+    for place, rule, settings in rules:
         columns = _read_names(f"{place}.column", rule["column"])
         key = _read_names(f"{place}.key", rule.get("key", rule["column"]))
         if len(columns) != len(key):
             raise ContractError(place, "column and key differ in length", got=rule.get("key"))
         if not isinstance(rule["table"], str):
             raise ContractError(f"{place}.table", "no path", got=rule["table"])
-        yield ForeignKey(columns, rule["table"], key, _change(place, Settings(), own))
+        yield ForeignKey(columns, rule["table"], key, settings)
+
+
+def _read_rules(
+    where: str, told: Any, needed: Sequence[str], more: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any], Settings]]:
+    """Yield where each rule of a list stands, its keys, and how it is taken when it is broken."""
+    for number, one in enumerate(_read_list(where, told), start=1):
+        place = f"{where}[{number}]"
+        rule = _read_mapping(place, one, allowed=[*needed, *more, *_own_keys()], needed=needed)
+        own = {key: rule[key] for key in _own_keys() if key in rule}
+        yield place, rule, _change(place, Settings(), own)
 
 
 def _own_keys() -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from checks.metrics.tabular import BATCH_ROWS, count_rows, finish_profile, tally_rows
+from checks.core.cells import BATCH_ROWS
+from checks.metrics.tabular import count_rows, finish_profile, tally_rows
 from checks.metrics.tabular_state import KEY
 from checks.suites.contract_cells import convert
 from checks.suites.contract_words import ALIASES

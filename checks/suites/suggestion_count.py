@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from checks.metrics.tabular import BATCH_ROWS
+from checks.core.cells import BATCH_ROWS
 from checks.suites.contract_cells import Cells, cell, match_cells
 from checks.suites.contract_file import Contract
 from checks.suites.contract_keys import breaks_key, join_key

@@ -33,7 +33,6 @@ def import_gx() -> Any:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 so that `path` has all of it or is as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text.encode("utf-8"))
 
 

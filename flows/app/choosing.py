@@ -1,4 +1,4 @@
-"""Which checks run, with which settings."""
+"""Which checks and which contract run, with which settings."""
 
 from __future__ import annotations
 
@@ -24,3 +24,14 @@ def chosen_checks(config: Config, modality: str) -> list[Check]:
         own = settings.setdefault(SUSPICION_CHECK, {})
         own.setdefault("precision_min", config.policy.sure_precision)
     return select_checks(known, modality, asked.disabled, settings)
+
+
+def locate_contract(config: Config) -> str:
+    """Return a contract's path from the configuration's folder; a module's name stays; "" for none.
+
+    It is given as `load_contract` takes it, with the class behind a colon.
+    """
+    path = config.contract.path or ""
+    file, colon, model = path.partition(":")
+    is_file = file.endswith((".py", ".yaml", ".yml"))
+    return f"{config.locate(file)}{colon}{model}" if is_file else path

@@ -11,7 +11,7 @@ import polars as pl
 from checks.core.cells import run_cell_checks
 from checks.core.run import run_row_checks, run_set_checks
 from checks.metrics.column_table import tabulate_columns
-from flows.app.choosing import chosen_checks
+from flows.app.choosing import chosen_checks, locate_contract
 from flows.app.config import Config
 from flows.app.intake import read_table_profile
 from flows.app.mistakes import own_modules
@@ -24,7 +24,7 @@ def check_digests(config: Config, modality: str) -> list[object]:
     """Return what decides about findings: each check, its version and parameters, own modules."""
     checks = chosen_checks(config, modality)
     told = [[c.id, c.version, c.severity, c.action, sorted(c.params.items())] for c in checks]
-    names = [*own_modules(config.checks.modules, config.base), _contract_path(config)]
+    names = [*own_modules(config.checks.modules, config.base), locate_contract(config)]
     files = [Path(name.partition(":")[0]) for name in names if name]
     if config.contract.path is not None and modality == "table":
         files += _load_contract(config).tables
@@ -74,15 +74,7 @@ def _with_label(metrics: pl.DataFrame, samples: pl.DataFrame) -> pl.LazyFrame:
 def _load_contract(config: Config) -> Any:
     from checks.suites.contract import load_contract  # noqa: PLC0415 - pandas is slow
 
-    return load_contract(_contract_path(config))
-
-
-def _contract_path(config: Config) -> str:
-    """Return a contract's path from the configuration's folder; a module's name stays."""
-    path = config.contract.path or ""
-    file, colon, model = path.partition(":")
-    is_file = file.endswith((".py", ".yaml", ".yml"))
-    return f"{config.locate(file)}{colon}{model}" if is_file else path
+    return load_contract(locate_contract(config))
 
 
 def run_gate(

@@ -17,6 +17,7 @@ from checks.suites.suggestion_python import write_python
 from checks.suites.suggestion_rule import Look, Suggestion
 from checks.suites.suggestion_words import tell_evidence, tell_value
 from checks.suites.suggestion_yaml import write_yaml
+from flows.app.choosing import locate_contract
 from flows.app.config import Config, ConfigError
 from flows.app.intake import cache_of, one_look, open_data
 from flows.app.lock import alone
@@ -74,7 +75,9 @@ def suggest_contract(
         raise _is_there([out])
     config, run = open_target(target, None, None, **section)
     file = out or config.base / f"contract{SUFFIXES[form][0]}"
-    in_use = against or _in_use(config) or (str(file) if file.is_file() and not out else None)
+    in_use = (
+        against or locate_contract(config) or (str(file) if file.is_file() and not out else None)
+    )
     contract = load_contract(in_use) if in_use else None
     with alone(run.path), one_look():
         look = look_at(config, run)
@@ -124,13 +127,6 @@ def _tell_form(out: Path | None, form: Format | None) -> Format:
             [f"--out: its name says another form (got {out}). It ends with {wanted}."]
         )
     return told
-
-
-def _in_use(config: Config) -> str | None:
-    path = config.contract.path
-    file, colon, model = (path or "").partition(":")
-    is_file = file.endswith((".py", ".yaml", ".yml"))
-    return f"{config.locate(file)}{colon}{model}" if is_file else path
 
 
 def _write(suggestion: Suggestion, file: Path, form: Format, source: str, *, force: bool) -> None:

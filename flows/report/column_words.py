@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from checks.metrics.tabular_profile import NESTED
 from checks.metrics.tabular_words import PLACEHOLDERS
 
 KIND_NAMES = {
@@ -18,7 +19,6 @@ NOTHING = {
 }  # fmt: skip
 MISSING = ("null", "nan", "empty", "blank", "placeholder")  # infinity is a value, if a bad one
 DATES = {"iso": "2013-01-31", "day_first": "31/01/2013", "month_first": "01/31/2013"}
-NESTED = ("List", "Array", "Struct", "Binary", "Object")
 UNFIT = "do not"
 EXACT = 2.0**53  # below, every whole number is a float of its own
 _DAY_S, _HOUR_S = 86_400.0, 3_600.0
