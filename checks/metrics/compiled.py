@@ -10,21 +10,20 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def _start_numba() -> Callable[..., Any]:
-    """Load numba and its targets now, without the scipy that they look for a BLAS in.
+    """Load numba and its targets now, without the scipy and the cffi that they look for.
 
-    No kernel here has a matrix product, and scipy is a third of a second and 20 MB.
+    No kernel here has a matrix product or calls C. Scipy is a third of a second and 20 MB.
     """
-    hidden = "scipy" not in sys.modules
-    if hidden:
-        sys.modules["scipy"] = None  # type: ignore[assignment]
+    hidden = {"scipy", "cffi"} - sys.modules.keys()
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         from numba import njit  # noqa: PLC0415
         from numba.core.registry import cpu_target  # noqa: PLC0415
 
         cpu_target.target_context.refresh()
     finally:
-        if hidden:
-            del sys.modules["scipy"]
+        for name in hidden:
+            del sys.modules[name]
     return cast("Callable[..., Any]", njit)
 
 

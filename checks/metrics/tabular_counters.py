@@ -73,7 +73,9 @@ class Heavy:
 
 def _compact(texts: pl.Series) -> pl.Series:
     """A copy of its own: gathered texts would keep the whole batch that they come from."""
-    return pl.Series(texts.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    copied = pl.from_arrow(texts.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    assert isinstance(copied, pl.Series)
+    return copied
 
 
 @dataclass(slots=True)

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
+from numpy.dtypes import StringDType
+from numpy.typing import NDArray
 
 from checks.metrics.tabular_pairs import Candidate
 from checks.metrics.tabular_profile import Dependency
@@ -14,6 +17,9 @@ from checks.metrics.tabular_profile import Dependency
 _ROWS, _COLUMNS = 300, 64  # of the sample that is looked at
 _FITS_MIN = 0.8  # of the sampled rows; all rows are counted later
 _VIOLATION_MAX = 0.15
+
+Texts = np.ndarray[tuple[int], StringDType]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -72,12 +78,14 @@ def find_joined(sample: pl.DataFrame, texts: Mapping[str, pl.Expr]) -> list[Join
     """
     head = sample.head(_ROWS).select(e.alias(n) for n, e in list(texts.items())[:_COLUMNS])
     kept = {n: [v or "" for v in head[n].to_list()] for n in head.columns}
+    packed = {n: np.array(cells, StringDType()) for n, cells in kept.items()}
     parts = [n for n, cells in kept.items() if len(set(cells)) > 1]
     found = []
     for whole in parts:
         cells = kept[whole]
-        firsts = [n for n in parts if n != whole and _share(cells, kept[n], str.startswith)]
-        lasts = [n for n in parts if n != whole and _share(cells, kept[n], str.endswith)]
+        others = [n for n in parts if n != whole]
+        firsts = [n for n in others if _fits(packed[whole], packed[n], np.strings.startswith)]
+        lasts = [n for n in others if _fits(packed[whole], packed[n], np.strings.endswith)]
         pairs = [(a, b) for a in firsts for b in lasts if a != b]
         for one, two in pairs:
             mark = _mark(cells, kept[one], kept[two])
@@ -87,15 +95,11 @@ def find_joined(sample: pl.DataFrame, texts: Mapping[str, pl.Expr]) -> list[Join
     return found
 
 
-def _share(wholes: Sequence[str], parts: Sequence[str], fits: Callable[[str, str], bool]) -> bool:
-    """Whether `fits` holds for most of the rows; an empty part fits nothing."""
-    left = (1 - _FITS_MIN) * len(wholes)
-    for whole, part in zip(wholes, parts, strict=True):
-        if not part or len(part) >= len(whole) or not fits(whole, part):
-            left -= 1
-            if left < 0:
-                return False
-    return bool(wholes)
+def _fits(wholes: Texts, parts: Texts, begins: Callable[[Texts, Texts], Bools]) -> bool:
+    """Whether most of `wholes` begin (or end) with their part; an empty part fits nothing."""
+    length = np.strings.str_len(parts)
+    fit = (length > 0) & (length < np.strings.str_len(wholes)) & begins(wholes, parts)
+    return int(fit.sum()) >= _FITS_MIN * len(wholes)
 
 
 def _mark(wholes: Sequence[str], ones: Sequence[str], twos: Sequence[str]) -> str | None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import cdist
 
 from checks.metrics.tabular_profile import ClosePair
 
-_RARE_CAP, _FREQUENT_CAP, _BLOCK = 5000, 1000, 256
+_RARE_CAP, _FREQUENT_CAP = 5000, 1000
 _RATIO_MIN = 3  # the check asks for more; this bounds what the profile stores
 _ONWARD_MIN = 10
 _CODE = re.compile(r"\S*\d\S*")
@@ -37,19 +38,21 @@ def close_pairs(values: pl.DataFrame) -> tuple[ClosePair, ...]:
     rare = ranked.filter(pl.col("count") <= ceiling).tail(_RARE_CAP)
     if frequent.is_empty() or rare.is_empty():
         return ()
-    names, sizes = frequent["key"].to_list(), frequent["count"].to_list()
-    bags = _bags(names)
+    words, names = rare["key"].to_list(), frequent["key"].to_list()
+    reach = np.array([_reach(len(name)) for name in names])
+    away = cdist(
+        [word.casefold() for word in words], [name.casefold() for name in names],
+        scorer=OSA.distance, score_cutoff=int(reach.max()), dtype=np.uint8,
+    )  # fmt: skip
+    counts = rare["count"].to_numpy(), frequent["count"].to_numpy()
+    near = (away <= reach) & (counts[1] >= _RATIO_MIN * counts[0][:, None])
+    sizes = [count.tolist() for count in counts]
     found = []
-    for start in range(0, rare.height, _BLOCK):
-        block = rare.slice(start, _BLOCK)
-        words = block["key"].to_list()
-        reach = np.array([_reach(len(w) + 2) for w in words])
-        apart = np.abs(_bags(words)[:, None, :] - bags[None, :, :]).sum(axis=2)
-        near = apart <= 2 * np.maximum(reach, 0)[:, None]
-        for i, (word, size) in enumerate(zip(words, block["count"].to_list(), strict=True)):
-            pair = _nearest(word, size, [(names[j], sizes[j]) for j in np.flatnonzero(near[i])])
-            if pair is not None:
-                found.append(pair)
+    for i in np.flatnonzero(near.any(axis=1)).tolist():
+        others = [(int(away[i, j]), -sizes[1][j], names[j]) for j in np.flatnonzero(near[i])]
+        pair = _nearest(words[i], sizes[0][i], others)
+        if pair is not None:
+            found.append(pair)
     return _follow(found)
 
 
@@ -76,25 +79,10 @@ def _reach(length: int) -> int:
     return min(length // 10, 12)
 
 
-def _bags(words: list[str]) -> NDArray[np.int16]:
-    """How often each character (folded into 32 bins) occurs: edits change it by at most 2 each."""
-    bags = np.zeros((len(words), 32), np.int16)
-    for i, word in enumerate(words):
-        codes = np.frombuffer(word.casefold().encode("utf-32-le"), np.uint32) % 32
-        bags[i] = np.bincount(codes, minlength=32)
-    return bags
-
-
-def _nearest(word: str, size: int, others: list[tuple[str, int]]) -> ClosePair | None:
+def _nearest(word: str, size: int, others: list[tuple[int, int, str]]) -> ClosePair | None:
+    """The pair of a word with the nearest of `others`: (edits, -count, word)."""
     codes = _CODE.findall(word.casefold())
-    scored = []
-    for other, count in others:
-        if other == word or count < _RATIO_MIN * size or _CODE.findall(other.casefold()) != codes:
-            continue
-        reach = _reach(len(other))
-        away = edit_distance(word.casefold(), other.casefold(), reach)
-        if away <= reach:
-            scored.append((away, -count, other))
+    scored = [o for o in others if o[2] != word and _CODE.findall(o[2].casefold()) == codes]
     if not scored:
         return None
     # a commoner typo of the same word is no rival
@@ -103,28 +91,3 @@ def _nearest(word: str, size: int, others: list[tuple[str, int]]) -> ClosePair |
     away, count, other = min(scored)
     alone = sum(d == away for d, _, _ in scored) == 1
     return ClosePair(word, size, other, -count, away, alone)
-
-
-def edit_distance(left: str, right: str, limit: int) -> int:
-    """Return the edits (insert, delete, replace, swap neighbours) between two texts.
-
-    Anything above `limit` is given as `limit + 1`.
-
-    >>> edit_distance("BOEING", "BEOING", 2)
-    1
-    """
-    if abs(len(left) - len(right)) > limit:
-        return limit + 1
-    before: list[int] = []
-    above = list(range(len(right) + 1))
-    for i, a in enumerate(left, 1):
-        row = [i] + [limit + 1] * len(right)
-        for j in range(max(1, i - limit), min(len(right), i + limit) + 1):
-            b = right[j - 1]
-            row[j] = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
-                row[j] = min(row[j], before[j - 2] + 1)
-        if min(row) > limit and min(above) >= limit:
-            return limit + 1
-        before, above = above, row
-    return min(above[-1], limit + 1)

@@ -68,7 +68,8 @@ def make_lookups() -> tuple[Bytes, NDArray[np.int32], Words]:
 
 def _character_kinds() -> Bytes:
     known = {"Nd": _DIGIT, "Lu": _UPPER, "Ll": _LOWER}
-    kinds = np.array([known.get(category(chr(code)), 0) for code in range(0x10000)], np.uint8)
+    told = map(category, map(chr, range(0x10000)))
+    kinds = np.fromiter((known.get(one, 0) for one in told), np.uint8, 0x10000)
     kinds[[*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F,
            0x205F, 0x3000]] = _SPACE  # fmt: skip
     return kinds

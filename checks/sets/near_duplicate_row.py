@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from rapidfuzz.distance import OSA
 
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.column_table import read_columns
@@ -22,7 +23,6 @@ from checks.metrics.row_likeness import (
     hash_rows,
 )
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.metrics.tabular_spelling import edit_distance
 from checks.sets.drawn import ROWS_MAX, draw_rows, list_samples
 
 FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
@@ -169,7 +169,7 @@ def _is_slip(one: Any, other: Any) -> bool:
     if isinstance(one, float):
         return bool(abs(one - other) <= SLIP_FRAC * max(abs(one), abs(other)))
     long = min(len(one), len(other)) >= SLIP_LENGTH_MIN
-    return long and edit_distance(one.casefold(), other.casefold(), 1) <= 1
+    return long and OSA.distance(one.casefold(), other.casefold(), score_cutoff=1) <= 1
 
 
 def _list_usual(pairs: pl.DataFrame, most: float) -> pl.DataFrame:

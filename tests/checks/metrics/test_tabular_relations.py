@@ -11,33 +11,8 @@ from checks.metrics.tabular import profile_table
 from checks.metrics.tabular_dependencies import find_exchanges, propose
 from checks.metrics.tabular_expected import blame, expect
 from checks.metrics.tabular_profile import ColumnProfile
-from checks.metrics.tabular_spelling import close_pairs, edit_distance
+from checks.metrics.tabular_spelling import close_pairs
 from checks.metrics.tabular_words import repair_mojibake
-
-words = st.text(alphabet="abc", max_size=7)
-
-
-def oracle(left: str, right: str) -> int:
-    """Optimal string alignment over the full matrix."""
-    rows = [
-        [i + j if not i * j else 0 for j in range(len(right) + 1)] for i in range(len(left) + 1)
-    ]
-    for i in range(1, len(left) + 1):
-        for j in range(1, len(right) + 1):
-            same = left[i - 1] == right[j - 1]
-            best = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (not same))
-            if i > 1 and j > 1 and left[i - 1] == right[j - 2] and left[i - 2] == right[j - 1]:
-                best = min(best, rows[i - 2][j - 2] + 1)
-            rows[i][j] = best
-    return rows[-1][-1]
-
-
-@settings(max_examples=300, deadline=None)
-@given(words, words, st.integers(0, 4))
-def test_edit_distance_is_exact_up_to_its_limit(left: str, right: str, limit: int) -> None:
-    """The banded distance equals the full one, or limit + 1 beyond it."""
-    assert edit_distance(left, right, limit) == min(oracle(left, right), limit + 1)
-
 
 def test_a_common_typo_is_no_rival() -> None:
     """A rarer misspelling is led to the word that was meant, not to its commoner misspelling."""
