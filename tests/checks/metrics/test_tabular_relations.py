@@ -14,6 +14,7 @@ from checks.metrics.tabular_profile import ColumnProfile
 from checks.metrics.tabular_spelling import close_pairs
 from checks.metrics.tabular_words import repair_mojibake
 
+
 def test_a_common_typo_is_no_rival() -> None:
     """A rarer misspelling is led to the word that was meant, not to its commoner misspelling."""
     values = pl.DataFrame({"key": ["BOEING CO", "BOEIN CO", "BOEI CO"], "count": [5000, 9, 1]})
