@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ _ROWS, _COLUMNS = 300, 64  # of the sample that is looked at
 _FITS_MIN = 0.8  # of the sampled rows; all rows are counted later
 _VIOLATION_MAX = 0.15
 
-Texts = np.ndarray[tuple[int], StringDType]
+Texts = np.ndarray[Any, Any]  # of StringDType
 Bools = NDArray[np.bool_]
 
 
