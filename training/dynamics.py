@@ -4,8 +4,9 @@ Logits are read as they pass, in training mode, so that no forward pass is added
 the device, a few numbers for each sample whatever the count of epochs and classes. Only the last
 margin needs a pass of its own, over the averaged network in evaluation mode.
 
-Measured against reading the averaged network after every epoch (`bench/label_dynamics.py`): the
-average precision is the same within noise, the pass costs a tenth of an epoch's training each.
+Measured on 5,000 rows of CIFAR-10N (random label 1, one seed, 20 passes): average precision of the
+mean margin .590 so, and .579 where the averaged network is read in evaluation mode after each pass,
+which costs a third more CPU time.
 """
 
 from __future__ import annotations
