@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows.app import dynamics
 from flows.app.config import ConfigError, load_config
 from flows.app.launch import run_line
 from flows.app.store import RunFolder, open_run
@@ -23,7 +22,8 @@ from checks.core.check import Judged, set_check
 def asks_for_dynamics(tables):
     """Tell what it was handed. Why: a test. Source: own."""
     found = tables["dynamics"].collect()
-    empty = found.head(0).select("sample_id", value=pl.col("margin_mean").cast(pl.Float64), evidence="sample_id")
+    value = pl.col("margin_mean").cast(pl.Float64)
+    empty = found.head(0).select("sample_id", value=value, evidence="sample_id")
     return Judged(empty, facts={"rows": found.height, "folds": "probabilities" in tables})
 '''
 ASKED = "[labels]\ntraining = true\nfolds = 2\n"
@@ -45,13 +45,20 @@ def write(tmp_path: Path, tiny_images: Path, write_config: WriteConfig) -> Calla
     return lambda extra: write_config(tmp_path, tiny_images, modules + extra, tier="train")
 
 
-def test_nothing_is_trained_unless_asked(write: Callable[[str], Path], tmp_path: Path) -> None:
-    """By default no network is trained before the checks; a check that needs one says so."""
-    run = check(write(""), tmp_path / "run")
+def test_training_is_off_unless_asked_and_the_switch_measures_nothing_anew(
+    write: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """By default no network is trained before the checks; turning it on leaves the profile."""
+    out = tmp_path / "run"
+    run = check(write(""), out)
     assert not run.has("label_dynamics.parquet")
     assert not run.has("probabilities.parquet")
     facts = run.read_json("checks.json")["facts"]["asks_for_dynamics"]  # type: ignore[index]
     assert facts == {"not_run": "no table dynamics"}
+    config = load_config(write("[labels]\ntraining = true\n"))
+    done = run_line(config, open_run(config, out), until="check", train=False).stations
+    assert [told["skipped"] for told in done] == [True, False]
+    assert run.has("label_dynamics.parquet")
 
 
 def test_checks_get_what_was_trained_and_nobody_trains_it_twice(
@@ -78,16 +85,6 @@ def test_checks_get_what_was_trained_and_nobody_trains_it_twice(
     second = check(other, tmp_path / "two")
     for name in ("label_dynamics", "probabilities", "scores"):
         assert second.read_table(name).equals(first.read_table(name))
-    assert dynamics.CACHE == "runs"
-
-
-def test_the_switch_measures_nothing_anew(write: Callable[[str], Path], tmp_path: Path) -> None:
-    """Turning training on leaves the profile as it is and repeats the checks."""
-    out = tmp_path / "run"
-    check(write(""), out)
-    config = load_config(write("[labels]\ntraining = true\n"))
-    done = run_line(config, open_run(config, out), until="check", train=False).stations
-    assert [facts["skipped"] for facts in done] == [True, False]
 
 
 def test_the_experiment_leaves_its_dynamics(write: Callable[[str], Path], tmp_path: Path) -> None:
