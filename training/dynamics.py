@@ -18,6 +18,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 Longs = NDArray[np.int64]
 Table = NDArray[np.float32]
@@ -25,6 +26,7 @@ COLUMNS = (
     "margin_mean", "margin_final", "prob_mean", "prob_std", "correct_frac", "forgotten_count",
 )  # fmt: skip
 _DIGITS = 4  # a re-run gives the same digests, also where the last bits of a sum differ
+_HELD = 32  # batches whose logits wait for each other
 _MARGIN, _PROB, _SQUARE, _RIGHT, _FORGOTTEN, _SEEN = range(6)
 
 
@@ -46,17 +48,20 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class Watch:
-    """What is remembered of the training of M members on n samples each; O(M n) on the device.
+    """What is remembered of the training of M members on n samples each.
 
+    O(M n) on the device, and the logits of a few batches.
     Nothing is copied to the host before `summarise`, so a GPU never waits for it.
     """
 
     def __init__(self, members: int, samples: int, device: torch.device) -> None:
         cells = members * samples
-        self.sums = torch.zeros(cells, 6, dtype=torch.float64, device=device)
+        self.now = torch.full((cells, 2), torch.nan, device=device)  # margin, probability
+        self.sums = torch.zeros(6, cells, dtype=torch.float64, device=device)
         self.right = torch.zeros(cells, dtype=torch.bool, device=device)
         self.starts = np.arange(members, dtype=np.int64)[:, None] * samples
-        self.members = members
+        self.members, self.epoch = members, 0
+        self.held: list[tuple[Longs, Tensor, Tensor]] = []
 
     @torch.no_grad()
     def record(
@@ -66,22 +71,38 @@ class Watch:
 
         A batch may cross an epoch's end and hold a sample twice, but never within one epoch.
         """
-        margin = margins(logits_MBK, labels_MB)
-        probs = logits_MBK.softmax(-1).gather(-1, labels_MB.unsqueeze(-1)).squeeze(-1)
-        at = torch.from_numpy(positions_MB + self.starts).to(self.sums.device)
         starts = np.flatnonzero(np.diff(epochs_B, prepend=epochs_B[0] - 1))
         for begin, end in zip(starts, [*starts[1:], epochs_B.size], strict=True):
+            if epochs_B[begin] != self.epoch:
+                self._close()
+                self.epoch = epochs_B[begin]
             part = np.s_[:, begin:end]
-            self._add(at[part].flatten(), margin[part].flatten(), probs[part].flatten())
+            self.held.append((positions_MB[part], logits_MBK[part], labels_MB[part]))
+        if len(self.held) >= _HELD:
+            self._read()
 
-    def _add(self, at: Tensor, margin: Tensor, probs: Tensor) -> None:
-        """Add samples of which none occurs twice."""
-        right = margin > 0
-        forgotten = self.right[at] & ~right
-        self.right[at] = right
-        seen = torch.ones_like(margin)
-        told = torch.stack([margin, probs, probs * probs, right, forgotten, seen], dim=1)
-        self.sums.index_add_(0, at, told.to(self.sums.dtype))
+    def _read(self) -> None:
+        """Take the margins of the batches that wait; one by one they would cost five times this."""
+        if not self.held:
+            return
+        positions, logits, labels = zip(*self.held, strict=True)
+        self.held.clear()
+        wide, given = torch.cat(logits, dim=1), torch.cat(labels, dim=1)
+        at = torch.from_numpy(np.concatenate(positions, axis=1) + self.starts)
+        losses = functional.cross_entropy(wide.flatten(0, 1), given.flatten(), reduction="none")
+        told = torch.stack([margins(wide, given).flatten(), torch.exp(-losses)], dim=1)
+        self.now[at.flatten().to(self.now.device)] = told
+
+    def _close(self) -> None:
+        """Add up the pass that ends; its samples without a value were not drawn."""
+        self._read()
+        margin, prob = self.now.double().unbind(1)
+        seen, right = ~margin.isnan(), margin > 0
+        forgotten = seen & self.right & ~right
+        told = torch.stack([margin, prob, prob * prob, right, forgotten, seen]).nan_to_num(0)
+        self.sums += told
+        self.right = torch.where(seen, right, self.right)
+        self.now.fill_(torch.nan)
 
     def summarise(self, final_MN: Tensor) -> Table:
         """Return one row of `COLUMNS` for each member's sample: (M, n, 6) float32.
@@ -91,7 +112,8 @@ class Watch:
 
         All but margin_final is NaN for samples that the run was too short to see.
         """
-        sums = self.sums.cpu().numpy().reshape(self.members, -1, 6)
+        self._close()
+        sums = np.moveaxis(self.sums.cpu().numpy().reshape(6, self.members, -1), 0, -1)
         with np.errstate(invalid="ignore"):  # 0 / 0 of a sample that no batch held
             mean = sums / sums[..., _SEEN, None]
         spread = np.sqrt(np.maximum(mean[..., _SQUARE] - mean[..., _PROB] ** 2, 0))

@@ -26,7 +26,7 @@ from training.probabilities import OutOfFold, out_of_fold
 from training.trainer import Recipe
 
 Table = NDArray[np.float32]
-PASSES = 20  # six, as the experiment takes, rank labels worse: average precision .54 for .61
+PASSES = 20
 SEED = 0
 
 
@@ -66,15 +66,18 @@ def plan_label_runs(
 
 
 def label_recipe(data: TrainingData, options: ExperimentOptions) -> Recipe:
-    """Return the train tier's recipe with at least `PASSES` over the data; options.steps wins.
+    """Return the train tier's recipe, for images with `PASSES` over the data; options.steps wins.
 
-    Why: a short run has not yet learnt what the right labels have in common; the last margin
-    peaks at about 20 passes on CIFAR-10N, and then the network learns the wrong labels by heart.
+    Why: in six passes, as the experiment takes, the small network has not learnt what the right
+    labels have in common; after 20 its last margin falls, for it learns wrong ones by heart.
+    Measured on 5,000 rows of CIFAR-10N, random label 1, one seed: average precision of the rank
+    average .54 after 6 passes, .61 after 20, .62 after 40. A table's heads learn by heart sooner:
+    .760 after 4 passes and .745 after 20 on 10,000 rows of Adult, 15 % of the labels flipped.
     """
-    recipe = choose_recipe(data, "train", options)
-    passes = math.ceil(PASSES * data.train.size / recipe.batch_size)
-    steps = options.steps or max(recipe.steps, passes)
-    return replace(recipe, steps=steps, evals=1)
+    recipe = replace(choose_recipe(data, "train", options), evals=1)
+    if options.steps is not None or data.images is None:
+        return recipe
+    return replace(recipe, steps=math.ceil(PASSES * data.train.size / recipe.batch_size))
 
 
 def plan_dynamics(data: TrainingData, options: ExperimentOptions) -> LabelRuns:

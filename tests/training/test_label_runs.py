@@ -7,7 +7,7 @@ import pytest
 from tests.training.wrong_labels import bars, clouds
 from training.arms import Arms, assign_folds, fold_names, guard_arm, held_out_rows, raw_arm
 from training.errors import TrainingError
-from training.experiment import ExperimentOptions
+from training.experiment import ExperimentOptions, choose_recipe
 from training.label_runs import (
     PASSES,
     label_recipe,
@@ -94,11 +94,13 @@ def test_a_label_that_changes_is_another_run() -> None:
 
 
 def test_runs_for_labels_take_their_passes() -> None:
-    """The recipe goes over the data often enough, unless the steps are set."""
+    """Over images the recipe goes often, unless the steps are set; a table's stays as it is."""
     data = bars(3000)
     plain = label_recipe(data, ExperimentOptions())
     assert plain.steps * plain.batch_size >= PASSES * data.train.size
     assert label_recipe(data, OPTIONS).steps == 60
+    table, few = clouds(2000), ExperimentOptions()
+    assert label_recipe(table, few).steps == choose_recipe(table, "train", few).steps
 
 
 def test_folds_of_a_table_use_its_categories() -> None:
