@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from training.augment import keyed_bits
 from training.errors import TrainingError
 
 Bools = NDArray[np.bool_]
 Longs = NDArray[np.int64]
 RAW, RAW_AGAIN, PILOT = "raw", "raw_again", "raw_pilot"
 CLEANED, RANDOM_DROP, ORACLE = "cleaned", "random_drop", "oracle"
-_ORDER, _DRAW = 1, 2
+FOLD = "fold"
+_ORDER, _DRAW, _FOLDS = 1, 2, 7
 OTHER_SEEDS = {RAW_AGAIN: 1_000_003, PILOT: 2_000_003}
 
 
@@ -110,6 +112,10 @@ class Arms:
         if name == RANDOM_DROP:
             return random_control(self.raw, self.cleaned, seed)
         kind, _, group = name.partition(":")
+        if kind == FOLD:
+            fold, folds = (int(part) for part in group.split("/"))
+            kept = self.raw.keep & (assign_folds(self.raw.keep.size, folds) != fold)
+            return replace(self.raw, name=name, keep=kept)
         if group in self.groups and kind in ("only", "without"):
             return self._ablation(kind, group)
         raise TrainingError("experiment", "no arm has this name", got=name)
@@ -121,6 +127,34 @@ class Arms:
             rest = [mask for name, mask in self.groups.items() if name != group]
             touched = np.any([~touched, *rest], axis=0)
         return mix(f"{kind}:{group}", self.raw, self.cleaned, touched)
+
+
+def fold_names(folds: int) -> tuple[str, ...]:
+    """Return the arms that each train on all but one fold.
+
+    >>> fold_names(2)
+    ('fold:0/2', 'fold:1/2')
+    """
+    return tuple(f"{FOLD}:{fold}/{folds}" for fold in range(folds))
+
+
+def assign_folds(samples: int, folds: int, seed: int = 0) -> Longs:
+    """Return the fold 0..folds - 1 of each of n training samples, near evenly, keyed by place.
+
+    >>> np.bincount(assign_folds(10, 3)).tolist()
+    [4, 3, 3]
+    """
+    return np.argsort(np.argsort(keyed_bits(seed, _FOLDS, np.arange(samples)))) % folds
+
+
+def held_out_rows(data: TrainingData, arm: Arm) -> Longs | None:
+    """Return the pool rows that a fold's arm is asked about; None for every other arm.
+
+    Its fold first, then validation and test, which no fold trains on.
+    """
+    if not arm.name.startswith(f"{FOLD}:"):
+        return None
+    return np.concatenate([arm.rows[~arm.keep], data.rows_of(1), data.rows_of(2)])
 
 
 def guard_arm(data: TrainingData, arm: Arm) -> None:

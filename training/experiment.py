@@ -20,6 +20,7 @@ import polars as pl
 import torch
 
 from training.arms import PILOT, TrainingData, guard_arm
+from training.dynamics import dynamics_frame
 from training.effects import Judged, judge_tier, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
@@ -78,10 +79,14 @@ class ExperimentOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Experiment:
-    """report: what experiment.json holds. curves: one row for each evaluation of each run."""
+    """report: what experiment.json holds. curves: one row for each evaluation of each run.
+
+    dynamics: see `training.dynamics.dynamics_frame`; of the raw runs of the primary tier.
+    """
 
     report: Mapping[str, Any]
     curves: pl.DataFrame
+    dynamics: pl.DataFrame
 
 
 def run_experiment(
@@ -94,7 +99,7 @@ def run_experiment(
     out: Path,
     progress: Progress | None = None,
 ) -> Experiment:
-    """Compare two manifests of a store; write curves.parquet and experiment.json into `out`.
+    """Compare two manifests of a store; write curves, dynamics and experiment.json into `out`.
 
     Finished runs are kept in `out`/runs: a second call trains only what changed or is missing.
 
@@ -111,6 +116,7 @@ def run_experiment(
     experiment = compare(comparison, options, out / "runs", progress)
     report = {"manifests": {"raw": raw, "cleaned": cleaned}, **experiment.report}
     experiment.curves.write_parquet(out / "curves.parquet")
+    experiment.dynamics.write_parquet(out / "dynamics.parquet")
     text = json.dumps(_finite(report), indent=1, sort_keys=True)
     write_atomic(out / "experiment.json", text.encode())
     if comparison.encoder is not None:
@@ -128,14 +134,16 @@ def compare(
     device = choose_device(options.device)
     before = {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}
     tiers: dict[str, dict[str, Any]] = {}
-    curves = []
+    curves, primary = [], options.tiers[-1] if "train" not in options.tiers else "train"
     for tier in options.tiers:
         place = Place(cache, options.workers or os.cpu_count() or 1, device)
         tiers[tier], runs = _run_tier(tier, comparison, options, place, progress)
         curves.append(curve_frame(tier, runs, comparison.data))
+        if tier == primary:
+            left = [run.dynamics for run in runs if run.dynamics is not None]
+            dynamics = dynamics_frame(comparison.data.keys[comparison.data.train], left)
     if before != {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}:
         raise TrainingError("experiment", "held-out rows changed while arms were trained")
-    primary = options.tiers[-1] if "train" not in tiers else "train"
     effects = tiers[primary]["effects"]
     again = pick(effects, "raw_again", "raw")
     report = {
@@ -153,7 +161,7 @@ def compare(
             **before,
         },
     }
-    return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"))
+    return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"), dynamics)
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,7 +7,9 @@ runs all of them in one call, which pays where a loop would be all overhead: sma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,12 +17,33 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.arms import Arm, TrainingData, batches, keyed_seed
+from training.arms import RAW, Arm, TrainingData, batches, keyed_seed
+from training.dynamics import Watch
 from training.optim import AdamW, Average, warm_up
-from training.trainer import Clock, Recipe, Run, curve_rows, finished, score
+from training.trainer import Clock, Recipe, Run, conclude, curve_rows, finished, score
 
 _CHUNK = 2048
-Predict = Callable[[NDArray[np.int64]], Tensor]
+
+
+class Predict(Protocol):
+    """From pool rows (R,) or (M, R) to averaged logits (M, R, classes) of all or some members."""
+
+    def __call__(self, at: NDArray[np.int64], members: Sequence[int] | None = None) -> Tensor:
+        """Return the logits, on the CPU."""
+
+
+class Batch(NamedTuple):
+    """One step of M members: numbers (M, B, D), codes (M, B, K), and all else (M, B)."""
+
+    numbers: Tensor
+    codes: Tensor | None
+    labels: Tensor
+    weights: Tensor
+    positions: NDArray[np.int64]
+    epochs: NDArray[np.int64]
+
+
+Note = Callable[[Batch, Tensor], None]
 
 
 class Heads(nn.Module):
@@ -59,15 +82,18 @@ class Heads(nn.Module):
         member = np.arange(len(seeds))[:, None, None] * sum(levels)
         self.register_buffer("offset", torch.from_numpy((starts + member).astype(np.int64)))
 
-    def forward(self, numbers: Tensor, codes: Tensor | None = None) -> Tensor:
-        """(M or 1, B, D) and (M or 1, B, K) -> logits (M, B, classes)."""
+    def forward(
+        self, numbers: Tensor, codes: Tensor | None = None, members: Sequence[int] | None = None
+    ) -> Tensor:
+        """(M or 1, B, D) and (M or 1, B, K) -> logits (M, B, classes); members: only these M."""
+        one = slice(None) if members is None else list(members)
         hidden = numbers
         if self.vectors is not None and codes is not None:
-            looked_up = functional.embedding(codes + self.offset, self.vectors).flatten(2)
+            looked_up = functional.embedding(codes + self.offset[one], self.vectors).flatten(2)
             hidden = torch.cat([numbers.expand(looked_up.shape[0], -1, -1), looked_up], dim=2)
-        hidden = hidden.expand(self.biases[0].shape[0], -1, -1)
+        hidden = hidden.expand(self.biases[0][one].shape[0], -1, -1)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias, hidden, weight)
+            hidden = torch.baddbmm(bias[one], hidden, weight[one])
             hidden = functional.relu(hidden) if layer + 1 < len(self.weights) else hidden
         return hidden
 
@@ -108,10 +134,25 @@ def train_heads(rows: Rows, runs: Sequence[tuple[Arm, int]], recipe: Recipe) -> 
         for curve, one in zip(curves, predict(read_from(arms, val)), strict=True):
             curve.append((step, *clock.read(share), *score(one, data.labels[val])))
 
-    logits = fit_heads(rows, runs, recipe, read)(read_from(arms, test))
+    raw = [at for at, arm in enumerate(arms) if arm.name == RAW]
+    watch, picked = Watch(len(raw), data.train.size, rows.device), torch.tensor(raw)
+    picked = picked.to(rows.device)
+
+    def note(batch: Batch, logits: Tensor) -> None:
+        watch.record(
+            batch.positions[raw], batch.epochs[raw[0]], logits[picked], batch.labels[picked]
+        )
+
+    predict = fit_heads(rows, runs, recipe, read, note if raw else None)
+    dynamics: dict[int, NDArray[np.float32]] = {}
+    if raw:
+        final = predict(arms[raw[0]].rows, raw)
+        dynamics = dict(zip(raw, conclude(watch, final, [arms[at] for at in raw]), strict=True))
     return [
-        finished(arm, seed, recipe, curve, one, data)
-        for (arm, seed), curve, one in zip(runs, curves, logits, strict=True)
+        replace(finished(arm, seed, recipe, curve, one, data), dynamics=dynamics.get(at))
+        for at, ((arm, seed), curve, one) in enumerate(
+            zip(runs, curves, predict(read_from(arms, test)), strict=True)
+        )
     ]
 
 
@@ -133,11 +174,13 @@ def fit_heads(
     runs: Sequence[tuple[Arm, int]],
     recipe: Recipe,
     read: Callable[[int, Predict], None] | None = None,
+    note: Note | None = None,
 ) -> Predict:
     """Train and return the function from pool rows to averaged logits (members, R, classes).
 
     Rows are (R,), the same for every member, or (members, R). read: called at the recipe's
-    evaluation steps with the step and that function.
+    evaluation steps with the step and that function. note: called with each batch and its logits
+    (members, B, classes) before the step that it makes.
     """
     data, keys = rows.data, [keyed_seed(arm.name, seed) for arm, seed in runs]
     assert data.numbers is not None
@@ -147,66 +190,69 @@ def fit_heads(
     mover = AdamW(list(heads.parameters()), recipe.lr, recipe.weight_decay)
     feed, due = _feed(rows, runs, keys, recipe.batch_size), set(recipe.eval_steps())
 
-    def predict(at: NDArray[np.int64]) -> Tensor:
-        return evaluate_heads(rows, heads, average, at)
+    def predict(at: NDArray[np.int64], members: Sequence[int] | None = None) -> Tensor:
+        return evaluate_heads(rows, heads, average, at, members)
 
     for step in range(recipe.steps + 1):
         if read is not None and step in due:
             read(step, predict)
         if step < recipe.steps:
-            _advance(heads, mover, next(feed), recipe.label_smoothing, warm_up(step, recipe.steps))
+            batch, factor = next(feed), warm_up(step, recipe.steps)
+            logits = _advance(heads, mover, batch, recipe.label_smoothing, factor)
+            if note is not None:
+                note(batch, logits)
             average.update()
     return predict
 
 
 def _feed(
     rows: Rows, runs: Sequence[tuple[Arm, int]], keys: Sequence[int], size: int
-) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
-    """Yield (numbers, codes, labels (M, B), weights (M, B)) without end."""
+) -> Iterator[Batch]:
+    """Yield batches without end."""
     arms = [arm for arm, _ in runs]
     scale = [arm.weights / arm.weights[arm.keep].mean() for arm in arms]
     streams = [batches(arm.keep, key, size) for arm, key in zip(arms, keys, strict=True)]
     while True:
-        at = [next(stream)[0] for stream in streams]
+        at, epochs = np.stack([next(stream) for stream in streams], axis=1)
         numbers, codes = rows.batch(np.stack([a.rows[i] for a, i in zip(arms, at, strict=True)]))
         labels = np.stack([a.labels[i] for a, i in zip(arms, at, strict=True)])
         weights = np.stack([s[i] for s, i in zip(scale, at, strict=True)]).astype(np.float32)
         device = rows.device
-        yield (
-            numbers,
-            codes,
-            torch.from_numpy(labels).to(device),
-            torch.from_numpy(weights).to(device),
-        )
+        given, own = (torch.from_numpy(part).to(device) for part in (labels, weights))
+        yield Batch(numbers, codes, given, own, at, epochs)
 
 
 def _advance(
-    heads: Heads,
-    mover: AdamW,
-    batch: tuple[Tensor, Tensor | None, Tensor, Tensor],
-    label_smoothing: float,
-    factor: float,
-) -> None:
-    """Take one step of every member; the sum over members keeps their gradients apart."""
-    numbers, codes, labels, weights = batch
-    logits = heads(numbers, codes)
+    heads: Heads, mover: AdamW, batch: Batch, label_smoothing: float, factor: float
+) -> Tensor:
+    """Take one step of every member and return the logits (M, B, classes) that led to it.
+
+    The sum over members keeps their gradients apart.
+    """
+    logits: Tensor = heads(batch.numbers, batch.codes)
     losses = functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), reduction="none",
+        logits.flatten(0, 1), batch.labels.flatten(), reduction="none",
         label_smoothing=label_smoothing,
     )  # fmt: skip
-    ((losses * weights.flatten()).sum() / labels.shape[1]).backward()  # type: ignore[no-untyped-call]
+    total = (losses * batch.weights.flatten()).sum() / batch.labels.shape[1]
+    total.backward()  # type: ignore[no-untyped-call]
     mover.step(factor)
+    return logits.detach()
 
 
 @torch.no_grad()
-def evaluate_heads(rows: Rows, heads: Heads, average: Average, at: NDArray[np.int64]) -> Tensor:
-    """Return the averaged members' logits (M, R, classes) on rows (R,) or (M, R), on the CPU."""
+def evaluate_heads(
+    rows: Rows, heads: Heads, average: Average, at: NDArray[np.int64],
+    members: Sequence[int] | None = None,
+) -> Tensor:  # fmt: skip
+    """Return averaged members' logits (M, R, classes) on rows (R,) or (M, R), on the CPU."""
     average.swap()
     wide = np.atleast_2d(at)
     parts = [
-        heads(*rows.batch(wide[:, start : start + _CHUNK])).cpu()
+        heads(*rows.batch(wide[:, start : start + _CHUNK]), members).cpu()
         for start in range(0, wide.shape[1], _CHUNK)
     ]
     average.swap()
-    members, classes = heads.biases[-1].shape[0], heads.biases[-1].shape[2]
-    return torch.cat(parts, dim=1) if parts else torch.zeros(members, 0, classes)
+    count = heads.biases[-1].shape[0] if members is None else len(members)
+    classes = heads.biases[-1].shape[2]
+    return torch.cat(parts, dim=1) if parts else torch.zeros(count, 0, classes)

@@ -35,7 +35,7 @@ from training.heads import Rows, train_heads
 from training.shard_store import write_atomic
 from training.trainer import Pictures, Recipe, Run, train
 
-ENGINE = 2  # raise when training changes what a run gives
+ENGINE = 3  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
 DAMAGED = (  # all that reading a spoiled .npz can raise
     OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, TypeError, struct.error,
@@ -44,6 +44,7 @@ DAMAGED = (  # all that reading a spoiled .npz can raise
 Progress = Callable[[int, int], None]
 _ARRAYS = ("labels", "split", "images", "numbers", "codes")
 _ARM = ("keep", "weights", "labels", "rows", "held")
+_SOME = ("dynamics", "held_out")  # of a run, where its arm asks for them
 _open: dict[str, tuple[Arms, Pictures | Rows]] = {}  # one worker's resident rows
 
 
@@ -305,8 +306,13 @@ def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> No
     else:
         runs = [train(resident, arm, seed, job.recipe) for arm, seed in drawn]
     columns: dict[str, Any] = {
-        f.name: np.stack([np.asarray(getattr(r, f.name)) for r in runs]) for f in fields(Run)
+        f.name: np.stack([np.asarray(getattr(r, f.name)) for r in runs])
+        for f in fields(Run)
+        if f.name not in _SOME
     }
+    for name in _SOME:
+        told = enumerate(getattr(run, name) for run in runs)
+        columns |= {f"{name}{at}": array for at, array in told if array is not None}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)
     write_atomic(cache / f"{job.digest}.npz", buffer.getvalue())
@@ -317,7 +323,11 @@ def _load(cache: Path, job: Job) -> list[Run] | None:
     try:
         content = io.BytesIO((cache / f"{job.digest}.npz").read_bytes())
         with np.load(content, allow_pickle=False) as stored:
-            columns = {f.name: stored[f.name] for f in fields(Run)}
+            columns = {f.name: stored[f.name] for f in fields(Run) if f.name not in _SOME}
+            some = [
+                {name: stored[f"{name}{at}"] for name in _SOME if f"{name}{at}" in stored}
+                for at in range(len(job.runs))
+            ]
     except DAMAGED:
         return None
     told = [columns["arm"].tolist(), columns["seed"].tolist()]
@@ -331,4 +341,4 @@ def _load(cache: Path, job: Job) -> list[Run] | None:
         {name: scalar.get(name, np.asarray)(column[at]) for name, column in columns.items()}
         for at in range(len(job.runs))
     ]
-    return [Run(**one) for one in kept]
+    return [Run(**one, **more) for one, more in zip(kept, some, strict=True)]

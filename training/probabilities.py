@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from training.arms import Arm, TrainingData, raw_arm
-from training.augment import keyed_bits
+from training.arms import Arm, TrainingData, assign_folds, raw_arm
 from training.errors import TrainingError
 from training.heads import Rows, fit_heads
 from training.trainer import Recipe
@@ -43,7 +42,7 @@ def out_of_fold(
             "probabilities", "fewer training samples than folds", got=rows.size,
             allowed=f"At least {folds}.",
         )  # fmt: skip
-    held = np.argsort(np.argsort(keyed_bits(seed, 7, np.arange(rows.size)))) % folds
+    held = assign_folds(rows.size, folds, seed)
     raw = raw_arm(data)
     arms = [Arm("raw", held != f, raw.weights, raw.labels, raw.rows) for f in range(folds)]
     recipe = Recipe("probe", steps, 256, 1e-3, 1.0, hidden=64)

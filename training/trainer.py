@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training.arms import Arm, TrainingData, batches, keyed_seed
+from training.arms import RAW, Arm, TrainingData, batches, held_out_rows, keyed_seed
 from training.augment import augment
+from training.dynamics import Watch, margins
 from training.models import SmallNet, build, whitening_filters
 from training.optim import Average, optimisers, warm_up
 
@@ -60,7 +62,9 @@ class Run:
     """What one (arm, seed) left: its curve, (E,) each, and its last word on the test items.
 
     steps, samples int64; cpu_s, wall_s seconds since the start (a batched model's share of them);
-    val_acc 0..1; val_nll nats; test_pred (T,) int16 class codes; test_nll nats.
+    val_acc 0..1; val_nll nats; test_pred (T,) int16 class codes; test_nll nats. dynamics (n, 6)
+    float32: of the raw arm, `training.dynamics.COLUMNS`. held_out (R, classes) float32: of an arm
+    that holds out a fold, the probabilities of `held_out_rows`.
     """
 
     arm: str
@@ -74,6 +78,8 @@ class Run:
     val_nll: Floats
     test_pred: NDArray[np.int16]
     test_nll: float
+    dynamics: NDArray[np.float32] | None = None
+    held_out: NDArray[np.float32] | None = None
 
 
 class Clock:
@@ -127,6 +133,7 @@ def train(pictures: Pictures, arm: Arm, seed: int, recipe: Recipe) -> Run:
     weights = (arm.weights / arm.weights[arm.keep].mean()).astype(np.float32)
     stream, curve, due = batches(arm.keep, key, recipe.batch_size), [], set(recipe.eval_steps())
     val = curve_rows(data)
+    watch = Watch(1, arm.keep.size, pictures.device) if arm.name == RAW else None
     for step in range(recipe.steps + 1):
         if step in due:
             logits = evaluate(pictures, net, average, val)
@@ -138,23 +145,50 @@ def train(pictures: Pictures, arm: Arm, seed: int, recipe: Recipe) -> Run:
             pictures.batch(arm.rows[positions]), positions, epochs, key,
             translate_px=recipe.translate_px, flip=recipe.flip,
         )  # fmt: skip
-        targets = (arm.labels[positions], weights[positions])
-        loss = weighted_loss(net.train()(images), targets, recipe.label_smoothing)
+        given = torch.from_numpy(arm.labels[positions]).to(pictures.device)
+        logits = net.train()(images)
+        loss = weighted_loss(logits, given, weights[positions], recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
+        if watch is not None:
+            watch.record(positions[None], epochs, logits.detach()[None], given[None])
         for mover in movers:
             mover.step(warm_up(step, recipe.steps))
         average.update()
     test = data.rows_of(2)
-    return finished(arm, seed, recipe, curve, evaluate(pictures, net, average, test), data)
+    run = finished(arm, seed, recipe, curve, evaluate(pictures, net, average, test), data)
+
+    def predict(rows: NDArray[np.int64]) -> Tensor:
+        return evaluate(pictures, net, average, rows)
+
+    return replace(
+        run,
+        dynamics=None if watch is None else conclude(watch, predict(arm.rows)[None], [arm])[0],
+        held_out=held_out_probabilities(data, arm, predict),
+    )
 
 
 def weighted_loss(
-    logits: Tensor, targets: tuple[NDArray[np.int64], NDArray[np.float32]], smoothing: float
+    logits: Tensor, labels: Tensor, weights: NDArray[np.float32], smoothing: float
 ) -> Tensor:
-    """Return the batch's mean of weight times cross entropy; targets are (labels, weights)."""
-    labels, weights = (torch.from_numpy(part).to(logits.device) for part in targets)
+    """Return the batch's mean of weight times cross entropy."""
     losses = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-    return (losses * weights).mean()
+    return (losses * torch.from_numpy(weights).to(logits.device)).mean()
+
+
+def conclude(watch: Watch, final_MNK: Tensor, arms: Sequence[Arm]) -> NDArray[np.float32]:
+    """Return the dynamics (M, n, 6) of runs whose trained networks give these logits."""
+    labels = torch.from_numpy(np.stack([arm.labels for arm in arms])).to(final_MNK.device)
+    return watch.summarise(margins(final_MNK, labels))
+
+
+def held_out_probabilities(
+    data: TrainingData, arm: Arm, predict: Callable[[NDArray[np.int64]], Tensor]
+) -> NDArray[np.float32] | None:
+    """Return the probabilities (R, classes) of what a fold's arm holds out; None of other arms."""
+    rows = held_out_rows(data, arm)
+    if rows is None:
+        return None
+    return functional.softmax(predict(rows).double(), dim=1).float().numpy()
 
 
 @torch.no_grad()

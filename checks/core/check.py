@@ -173,10 +173,10 @@ def set_check(
 ) -> Callable[[Callable[..., Judged]], Check]:
     """Declare a check on whole tables: `(tables: Mapping[str, pl.LazyFrame], **params) -> Judged`.
 
-    `needs` names the tables: samples, metrics, features, probabilities, and of a table of values
-    rows and columns. A name that ends in "?" is optional and may be absent. `score` names the
-    column that it writes for every sample. A finding about a whole column names the column and
-    one row that shows it: a column is not as many findings as the table has rows.
+    `needs` names the tables: samples, metrics, features, probabilities, dynamics, and of a table
+    of values rows and columns. A name that ends in "?" is optional and may be absent. `score`
+    names the column that it writes for every sample. A finding about a whole column names the
+    column and one row that shows it: a column is not as many findings as the table has rows.
     """
     return _declare("set", modality, needs, facts)
 

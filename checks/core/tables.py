@@ -150,6 +150,24 @@ class Probabilities(Table):
         unique = ["sample_id", "class_name"]  # noqa: RUF012
 
 
+class Dynamics(Table):
+    """How a network came to terms with each train sample's label. Key: sample_id.
+
+    margin_mean, margin_final: logit of the given label minus the largest other, over the run (AUM)
+    and at its end. prob_mean, prob_std: of the given label's probability over the run.
+    correct_frac: share of the visits at which it was predicted. forgotten_count: how often it no
+    longer was; averages over seeds. Null where the run was too short to see the sample.
+    """
+
+    sample_id: str = pa.Field(unique=True)
+    margin_mean: pl.Float32 = pa.Field(nullable=True)
+    margin_final: pl.Float32 = pa.Field(nullable=True)
+    prob_mean: pl.Float32 = pa.Field(nullable=True, ge=0, le=1)
+    prob_std: pl.Float32 = pa.Field(nullable=True, ge=0, le=1)
+    correct_frac: pl.Float32 = pa.Field(nullable=True, ge=0, le=1)
+    forgotten_count: pl.Float32 = pa.Field(nullable=True, ge=0)
+
+
 class Curves(Table):
     """One evaluation of one training run. Key: tier, arm, seed, step."""
 
@@ -197,5 +215,6 @@ def _explain(broken: SchemaErrors) -> str:
 MODELS: Mapping[str, type[Table]] = MappingProxyType({
     "samples": Samples, "metrics": Keyed, "scores": Keyed, "features": Keyed,
     "findings": Findings, "cells": Cells, "decisions": Decisions, "repairs": Repairs,
-    "curves": Curves,
+    "curves": Curves, "dynamics": Dynamics, "label_dynamics": Dynamics,
+    "probabilities": Probabilities,
 })  # fmt: skip

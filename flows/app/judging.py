@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -32,9 +33,16 @@ def check_digests(config: Config, modality: str) -> list[object]:
 
 
 def judge(
-    config: Config, run: RunFolder, source: Any, features: pl.DataFrame | None
+    config: Config,
+    run: RunFolder,
+    source: Any,
+    features: pl.DataFrame | None,
+    trained: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Return findings, scores (a row for every sample) and facts of set checks and contract."""
+    """Return findings, scores (a row for every sample) and facts of set checks and contract.
+
+    trained: further tables for set checks, by name: dynamics, probabilities.
+    """
     samples, metrics = run.read_table("samples"), run.read_table("metrics")
     checks = chosen_checks(config, source.modality)
     kinds = {kind: [c for c in checks if c.kind == kind] for kind in ("row", "cell", "set")}
@@ -54,6 +62,7 @@ def judge(
             told = judged.facts
     if features is not None:
         tables["features"] = features.lazy()
+    tables |= {name: table.lazy() for name, table in trained.items()}
     outcome = run_set_checks(tables, kinds["set"])
     findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
     return findings.sort(FINDING_KEY), outcome.scores, {**outcome.facts, **told}

@@ -34,6 +34,19 @@ class LabelsSection(Section):
     rename: dict[str, str] = Field(
         {}, description="Labels that are spelt anew, in every split: as they are, as they shall be."
     )
+    training: bool = Field(
+        default=False, description="Train a network before the checks, to rank labels; minutes."
+    )
+    folds: int = Field(
+        0, ge=0, le=20, description="Networks that score what they never saw, 2 or more; 0: none."
+    )
+
+    @model_validator(mode="after")
+    def _part_twice(self) -> LabelsSection:
+        if self.folds == 1:
+            message = "folds = 1 leaves nothing to train on; 0 is none, 2 or more train"
+            raise ValueError(message)
+        return self
 
 
 class SplitSection(Section):

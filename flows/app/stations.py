@@ -27,13 +27,15 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
         "cells.parquet",
         "scores.parquet",
         "features.parquet",
+        "label_dynamics.parquet",
+        "probabilities.parquet",
         "gate.json",
         "checks.json",
         "drift.parquet",
         "drift.json",
     ),
     "clean": ("decisions.parquet", "repairs.parquet", "clean.json"),
-    "compare": ("curves.parquet", "experiment.json"),
+    "compare": ("curves.parquet", "dynamics.parquet", "experiment.json"),
     "report": ("report.json", "report.html"),
 }
 Facts = dict[str, Any]
@@ -54,7 +56,7 @@ def profile(config: Config, run: RunFolder, progress: Progress | None = None) ->
     from flows.app.intake import measure_images  # noqa: PLC0415 - numba is slow to import
 
     entries = source.entries()
-    settings = config.section_digest("source", "labels", "split", "profile")
+    settings = _settings_of_profile(config)
     again = reread(config, run, source, entries)
     inputs = _digest(
         METRICS_VERSION, settings, config.anchor, source.fingerprint(entries), again.mark
@@ -75,7 +77,7 @@ def _profile_columns(
 ) -> Facts:
     from flows.app.table_intake import mark_content, measure_columns  # noqa: PLC0415 - numba
 
-    settings = config.section_digest("source", "labels", "split", "profile")
+    settings = _settings_of_profile(config)
     named = [fact.uri for fact in source.files]
     content = mark_content(config, run, source)
     inputs = _digest(PROFILE_VERSION, settings, config.anchor, named, content)
@@ -111,12 +113,14 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         config.training.image_size,
         _file(config, config.drift.baseline),
         _file(config, config.checks.labels),
+        _settings_of_label_runs(config),
         *check_digests(config, source.modality),
     ]
     inputs = _digest(settings, rules, *_made(run, "profile"))
     if run.fresh("check", inputs) and run.has("shards"):
         return _skipped("check")
-    from flows.app.learning import compute_feature_table  # noqa: PLC0415 - torch is slow to import
+    from flows.app.dynamics import train_on_labels  # noqa: PLC0415 - torch is slow to import
+    from flows.app.learning import compute_feature_table  # noqa: PLC0415
     from flows.app.packing import write_raw  # noqa: PLC0415
     from flows.app.wrong_cells import write_cells  # noqa: PLC0415
 
@@ -126,7 +130,8 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     features = compute_feature_table(config, run, raw)
     if features is not None:
         run.write_table("features", features)
-    findings, scores, facts = judge(config, run, source, features)
+    trained = train_on_labels(config, run, raw, progress)
+    findings, scores, facts = judge(config, run, source, features, trained)
     run.write_table("findings", findings)
     if source.modality == "table":
         write_cells(config, run, source, findings)
@@ -134,7 +139,6 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     run.write_json("checks.json", {"raw_manifest": raw.digest, "facts": facts})
     drift = measure_drift(config, run, source)
     gate = run_gate(config, run, source, findings, drift)
-    del progress
     return _done(run, "check", inputs, findings=findings.height, gate=gate)
 
 
@@ -182,7 +186,7 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
 
 
 def compare(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
-    """Train on raw and on cleaned shards: curves.parquet, experiment.json.
+    """Train on raw and on cleaned shards: curves.parquet, dynamics.parquet, experiment.json.
 
     Raises:
         StoreError: there are no cleaned shards.
@@ -202,6 +206,7 @@ def compare(config: Config, run: RunFolder, progress: Progress | None = None) ->
     if not facts:
         raise SourceError(str(run.path), "there are no cleaned shards", advice="Clean first.")
     compare_arms(config, run, facts, progress)
+    run.read_table("dynamics")  # guarded, as every table that crosses a boundary
     verdict = run.read_json("experiment.json").get("verdict")
     return _done(run, "compare", inputs, verdict=verdict)
 
@@ -315,6 +320,22 @@ def _from(station: str) -> list[str]:
 
 def _made(run: RunFolder, *stations: str) -> list[str | None]:
     return [run.digest_of(name) for station in stations for name in OUTPUTS[station]]
+
+
+def _settings_of_profile(config: Config) -> list[object]:
+    return [
+        config.section_digest("source", "split", "profile"),
+        sorted(config.labels.rename.items()),
+    ]
+
+
+def _settings_of_label_runs(config: Config) -> list[object]:
+    """What the networks that judge labels depend on; nothing where none is trained."""
+    asked, own = config.labels, config.training
+    if not (asked.training or asked.folds):
+        return []
+    settings = [own.steps, own.batch_size, own.optimiser, own.device, own.leave_out]
+    return [asked.training, asked.folds, *settings]
 
 
 def _digest(*parts: object) -> str:

@@ -30,6 +30,7 @@ KEYS = {
     "cells": ["sample_id", "column"],
     "repairs": ["sample_id", "column"],
     "curves": ["tier", "arm", "seed", "step"],
+    "probabilities": ["sample_id", "class_name"],
 }
 __all__ = ["RunFolder", "StoreError", "disk_error", "open_run", "run_folder", "writing"]
 
