@@ -33,7 +33,7 @@ def _example(*, wrong: bool) -> SetExample:
         points[0] = 0.0
         label[0] = "b"
     tables: dict[str, dict[str, list[object]]] = {
-        "samples": {"sample_id": list(ids), "split": ["train"] * 200 + ["val"] * 120,
+        "samples": {"sample_id": list(ids), "split": [*["train"] * 200, *["val"] * 120],
                     "label": list(label)},
         "features": {"sample_id": list(ids), "features": points.tolist()},
     }  # fmt: skip
@@ -97,7 +97,7 @@ def harmful_sample(
     findings = _tell(table, named, neighbour_count, z_min)
     facts = {"asked_about": named, "samples_asked_about": sum(t.size for _, t in rounds),
              "neighbours_right_frac": round(right, 4),
-             "below_zero_frac": round(float((table["value"] < 0).mean() or 0), 4),
+             "below_zero_frac": round(int((table["value"] < 0).sum()) / max(table.height, 1), 4),
              "hurt_most": _lay(table)}  # fmt: skip
     return Judged(findings, scores, facts)
 

@@ -87,7 +87,8 @@ def _sort(queries: Floats, train: Floats, norms: Floats) -> Ints:
     keys = away.view(np.uint32).astype(np.uint64) << PLACE_BITS
     keys |= np.arange(len(train), dtype=np.uint64)
     keys.sort(axis=1)
-    return keys.astype(np.uint32).astype(np.int64)
+    order: Ints = keys.astype(np.uint32).astype(np.int64)
+    return order
 
 
 def _accumulate(agrees: npt.NDArray[np.bool_], shares: Values) -> Values:
@@ -95,4 +96,5 @@ def _accumulate(agrees: npt.NDArray[np.bool_], shares: Values) -> Values:
     value = agrees.astype(np.float64)
     value[:, :-1] -= agrees[:, 1:]
     value *= shares
-    return value[:, ::-1].cumsum(axis=1)[:, ::-1]
+    summed: Values = value[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return summed

@@ -13,7 +13,9 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class GroupError:
-    """size: samples. wrong: errors among them. expected: share of errors that its classes have
+    """The errors of one group beside those that are expected.
+
+    size: samples. wrong: errors among them. expected: share of errors that its classes have
     elsewhere, 0..1. p: chance of as many errors or more, one-sided.
     """
 
@@ -41,7 +43,10 @@ def compare_group(inside: Flags, wrong: Flags, given: Codes, guessed: Codes) -> 
     the samples outside being few too (beta-binomial).
 
     Args:
-        inside, wrong: shape (N,). given, guessed: shape (N,), classes from 0. At least one inside.
+        inside: shape (N,), which samples the group holds, at least one.
+        wrong: shape (N,), which ones are guessed wrong.
+        given: shape (N,), classes from 0.
+        guessed: shape (N,), classes from 0.
 
     Source: indirect standardisation of rates (Breslow and Day 1987); the tail of unequal chances
     is below that of equal ones (Hoeffding 1956).
@@ -53,12 +58,12 @@ def compare_group(inside: Flags, wrong: Flags, given: Codes, guessed: Codes) -> 
     (20, 0.1, True)
     """
     size, count = int(inside.sum()), int((inside & wrong).sum())
-    both = [_expect(inside, wrong, classes, count) for classes in (given, guessed)]
+    both = [_expect(inside, wrong, classes) for classes in (given, guessed)]
     expected, outside = max(both)
     return GroupError(size, count, round(expected, 9), _tail(count, size, expected, outside))
 
 
-def _expect(inside: Flags, wrong: Flags, classes: Codes, count: int) -> tuple[float, float]:
+def _expect(inside: Flags, wrong: Flags, classes: Codes) -> tuple[float, float]:
     """The share of errors expected inside, and of how many samples outside one knows as much."""
     width = int(classes.max()) + 1
     own = np.bincount(classes[inside], minlength=width).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Whether samples stand in an order: equal labels side by side, and labels or numbers that drift."""
+"""Whether samples stand in an order: equal labels side by side, labels or numbers that drift."""
 
 from __future__ import annotations
 

@@ -77,7 +77,9 @@ def non_random_order(
         for one in _measure(frame, tables, seed)
     ]
     chances = adjust_holm([one.p for *_, one in signs])
-    signs = [(s, first, replace(one, p=p)) for (s, first, one), p in zip(signs, chances, strict=True)]
+    signs = [
+        (s, first, replace(one, p=p)) for (s, first, one), p in zip(signs, chances, strict=True)
+    ]
     sure = [sign for sign in signs if sign[2].effect >= effect_min and sign[2].p <= p_max]
     best: dict[str, tuple[str, Order]] = {}
     for split, first, one in sorted(sure, key=lambda told: (-told[2].effect, told[2].what)):
@@ -100,7 +102,7 @@ def _place(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
 
 
 def _measure(frame: pl.DataFrame, tables: Mapping[str, pl.LazyFrame], seed: int) -> list[Order]:
-    """The signs that a split has: of labels where there are two, of features where there are any."""
+    """The signs that a split has: of labels if there are two, of features if there are any."""
     labels = frame["label"].drop_nulls()
     signs = []
     if labels.n_unique() > 1:

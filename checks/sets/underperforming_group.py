@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ CLUSTERS_MAX, CLUSTER_SIZE = 40, 100
 NEIGHBOURS, REFERENCES = 50, 10_000
 VALUES_MAX = 50  # of a column, above which its values are no groups
 TRAIN_MIN = 200
+LEARNT_MAX, ROUNDS = 5000, 20  # rows that clusters are learnt from, and how often they move
 TOLD = 10
 DIGITS = 4
 
@@ -133,14 +135,17 @@ def _guess(points: npt.NDArray[np.float32], given: Codes, train: Codes, seed: in
 
 def _cluster(points: npt.NDArray[np.float32], train: Codes, seed: int) -> list[Group]:
     """Clusters of the features, learnt from train."""
-    from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415 - slow to import
+    from scipy.cluster.vq import kmeans2, vq  # noqa: PLC0415 - slow to import
 
-    distinct = len(np.unique(points[train].round(4), axis=0))
+    learnt = points[train[:: -(-train.size // LEARNT_MAX)]].astype(np.float64)
+    distinct = len(np.unique(learnt.round(4), axis=0))
     count = min(CLUSTERS_MAX, max(2, train.size // CLUSTER_SIZE), distinct)
     if count < 2:  # noqa: PLR2004 - one cluster is the set
         return []
-    model = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=1024)
-    place = model.fit(points[train].astype(np.float64)).predict(points.astype(np.float64))
+    with warnings.catch_warnings():  # a cluster that runs empty is none
+        warnings.simplefilter("ignore", UserWarning)
+        centres, _ = kmeans2(learnt, count, iter=ROUNDS, minit="++", rng=seed)
+    place, _ = vq(points.astype(np.float64), centres)
     return [Group(None, f"cluster {at}", place == at) for at in range(count)]
 
 

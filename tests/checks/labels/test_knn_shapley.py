@@ -99,7 +99,10 @@ def made(seed: int, *, apart: float, wrong: int, val: bool) -> tuple[dict[str, A
     split = np.where(held & val, "val", "train").tolist()
     features = pl.Series(points.astype(np.float32), dtype=pl.Array(pl.Float32, 8))
     samples = pl.LazyFrame({"sample_id": ids, "split": split, "label": [f"c{k}" for k in kind]})
-    tables = {"samples": samples, "features": pl.LazyFrame({"sample_id": ids, "features": features})}
+    tables = {
+        "samples": samples,
+        "features": pl.LazyFrame({"sample_id": ids, "features": features}),
+    }
     return tables, {ids[at] for at in bad}
 
 

@@ -38,7 +38,7 @@ def test_no_alarm_on_even_classes() -> None:
 
 
 def test_each_rare_class_is_named_once() -> None:
-    """Two rare classes of five have a finding each, with what they lack; the facts tell evenness."""
+    """Two rare classes of five have a finding each with what they lack; facts tell evenness."""
     labels, splits = drawn(0, [0.32, 0.32, 0.3, 0.04, 0.02], 3000)
     judged = judge("class_imbalance", labels, splits)
     assert judged.findings.height == 2

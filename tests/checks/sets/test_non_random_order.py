@@ -39,9 +39,7 @@ def made(seed: int, order: str, files: int = 1) -> dict[str, pl.LazyFrame]:
 
 
 def test_no_alarm_on_shuffled_files() -> None:
-    """Of 100 shuffled files, at p .05 and whatever the effect, at most ten are flagged; by
-    default none.
-    """
+    """Of 100 shuffled files at most ten are flagged at p .05 and any effect; by default none."""
     alarms = 0
     for seed in range(100):
         tables = made(seed, "shuffled")
