@@ -74,7 +74,7 @@ def _expect(inside: Flags, wrong: Flags, classes: Codes) -> tuple[float, float]:
     size = own.sum()
     expected = float((own * rate)[rest > 0].sum() + own_wrong[rest == 0].sum()) / size
     variance = float((own**2 * rate * (1 - rate) / (rest + 1))[rest > 0].sum()) / size**2
-    share = min(max(expected, 0.5 / size), 1 - 0.5 / size)
+    share = float(min(max(expected, 0.5 / size), 1 - 0.5 / size))
     return share, share * (1 - share) / variance if variance > 0 else float(len(inside))
 
 

@@ -45,8 +45,8 @@ def find_directions(matrix: Floats, fit_rows: Places, seed: int) -> Floats:
     Cost: D^3 and 5,000 D^2, or 10 * 5,000 * D * 96 above 512 columns; then one product.
 
     >>> points = np.array([[0, 0], [2, 0], [0, 2], [2, 2]], np.float32)
-    >>> np.abs(find_directions(points, np.arange(4), 0)[0]).round(3).tolist()
-    [0.707, 0.707]
+    >>> np.abs(find_directions(points, np.arange(4), 0)[0]).round(2)
+    array([0.71, 0.71], dtype=float32)
     """
     learnt = matrix[fit_rows[:: -(-fit_rows.size // FIT_MAX)]].astype(np.float64)
     learnt[~np.isfinite(learnt)] = np.nan

@@ -45,13 +45,15 @@ def _example(*, worse: bool) -> SetExample:
     """Four far clouds of two classes, tellable in three of them; in the fourth, if not `worse`."""
     place = np.arange(480)
     cloud, kind = place % 4, place // 4 % 2
+    last = cloud == cloud.max()
     # the middle bits of the squares are a coin that the place does not tell
-    coin = (place * place * 2654435761 >> 13) % 2
-    shown = np.where(cloud == 3, coin, kind) if worse else kind  # noqa: PLR2004
+    coin = (place * place * 2654435761 >> 13) & 1
+    shown = np.where(last, coin, kind) if worse else kind
     jitter = place * 2.399963
+    far = 20.0 * np.eye(4)[cloud]
+    far[:, 0] += 0.3 * np.cos(jitter)
     points = np.column_stack([
-        20.0 * (cloud == 0) + 0.3 * np.cos(jitter), 20.0 * (cloud == 1), 20.0 * (cloud == 2),
-        20.0 * (cloud == 3), 6.0 * shown + 0.3 * np.sin(jitter),  # noqa: PLR2004
+        far, 6.0 * shown + 0.3 * np.sin(jitter),
     ])  # fmt: skip
     ids = [f"{at:032x}-0" for at in place]
     first = [ids[3]] if worse else []  # the first that its neighbours guess wrong
