@@ -97,7 +97,7 @@ def judge_leaks(name: str, metrics: pl.DataFrame, samples: pl.DataFrame) -> dict
     widest = max(fact["gap"] for fact in facts.values())
     count = samples.height
     return {
-        f"{name}: samples flagged": Figure(judged.findings.height, None, "lower", count),
+        f"{name}: classes flagged": Figure(judged.findings.height, None, "lower", count),
         f"{name}: widest gap of shares": Figure(widest, None, "lower", count),
         f"{name}: permuted labels with p < .05": Figure(false / 20, 0.05, "lower", 20),
         f"{name}: leak check": Figure(seconds, None, "lower", count, unit="CPU s"),

@@ -16,6 +16,8 @@ AXES_MAX = 256
 BLOCK = 4096
 SAMPLES_MIN = 20
 SIGMA_MIN = 0.05
+RARE_FRAC = 0.01
+FLAT = 2e-3  # a distance of equal points in float32, a feature, in deviations
 MAD_TO_SIGMA = 1.4826
 FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "evidence": pl.String}  # fmt: skip
@@ -54,7 +56,10 @@ def outlier(
     """Flag samples whose nearest train samples are `z_min` deviations farther than usual.
 
     Every sample gets `outlier_score`: the robust z, within train, of the logarithm of its mean
-    distance to the `neighbour_count` nearest train samples.
+    distance to the `neighbour_count` nearest train samples. What is usual is learnt from train
+    samples that do not lie on as many equal ones. The finding of a validation or test sample says
+    that train holds nothing like it. Of sound sets, normal or heavy-tailed in few features, up to
+    a hundredth is flagged; of others next to none.
 
     Why: foreign pictures and broken rows lie far out; but so do rare, right ones, which is why
     they are shown and never dropped.
@@ -76,9 +81,10 @@ def outlier(
     own[references] = np.arange(references.size)
     near = min(neighbour_count, references.size - 1)
     away = nearest(points, points[references], own, near)[1].mean(axis=1, dtype=np.float64)
-    scores = _score(away, train)
-    found = frame.select("sample_id").with_columns(outlier_score=pl.Series(scores))
-    return Judged(_tell(found, z_min), _spread(samples, found))
+    scores = _score(away, train, FLAT * points.shape[1] ** 0.5)
+    found = frame.select("sample_id", "split").with_columns(outlier_score=pl.Series(scores))
+    told = _spread(samples, found.drop("split"))
+    return Judged(_tell(found, z_min), told, _count(found, z_min))
 
 
 def _project(frame: pl.DataFrame, references: npt.NDArray[np.int64], seed: int) -> Floats:
@@ -103,24 +109,44 @@ def _finite(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, np.float32(0))
 
 
-def _score(away: npt.NDArray[np.float64], train: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    usual = float(np.median(away[train])) or 1.0
-    logs = np.log(np.maximum(away / usual, 1e-6))
-    centre = np.median(logs[train])
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(logs[train] - centre)))
+def _score(
+    away: npt.NDArray[np.float64], train: npt.NDArray[np.int64], flat: float
+) -> npt.NDArray[np.float64]:
+    """The robust z of each distance; below `flat` it is rounding, and says nothing of others."""
+    apart = away[train][away[train] > flat]
+    if apart.size < SAMPLES_MIN:  # nearly all have equals: a hundredth without any stands out
+        if apart.size > RARE_FRAC * train.size:
+            return np.zeros(away.size)
+        apart = np.full(1, flat)
+    usual = float(np.median(apart))
+    logs = np.log(np.maximum(away, flat) / usual)
+    centre = np.median(np.log(apart / usual))
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(np.log(apart / usual) - centre)))
     scores: npt.NDArray[np.float64] = ((logs - centre) / max(sigma, SIGMA_MIN)).round(6)
     return scores
 
 
 def _tell(found: pl.DataFrame, z_min: float) -> pl.DataFrame:
     flagged = found.filter(pl.col("outlier_score") >= z_min)
-    evidence = pl.format(
+    own = pl.format(
         "its nearest train samples are {} deviations farther away than is usual",
         pl.col("outlier_score").round(1),
     )
+    foreign = pl.format(
+        "nothing in train is like this {} sample: the nearest ones are {} deviations farther away"
+        " than train samples are from each other", "split", pl.col("outlier_score").round(1),
+    )  # fmt: skip
+    evidence = pl.when(pl.col("split") == "train").then(own).otherwise(foreign)
     return flagged.select(
         "sample_id", value="outlier_score", threshold=pl.lit(z_min), evidence=evidence
     )
+
+
+def _count(found: pl.DataFrame, z_min: float) -> dict[str, object]:
+    """The share of each split that is flagged: one that is foreign as a whole stands out."""
+    share = (pl.col("outlier_score") >= z_min).mean().round(6)
+    shares = found.group_by("split").agg(share=share).sort("split")
+    return {f"outliers_{split}_frac": part for split, part in shares.iter_rows()}
 
 
 def _spread(samples: pl.LazyFrame, found: pl.DataFrame) -> pl.DataFrame:
