@@ -14,6 +14,7 @@ from training.arms import Arm, TrainingData, random_control, raw_arm
 
 ASKS = {"unlikely_label": "drop"}
 LEAST_WEIGHT = 0.05
+FREE = Policy(force=True, max_class_share_loss=1.0, min_class_count=0)
 Bools = npt.NDArray[np.bool_]
 
 
@@ -41,21 +42,30 @@ def policy_arm(name: str, data: TrainingData, judged: Judgement, policy: Policy)
 
 
 def clean_arms(data: TrainingData, judged: Judgement) -> dict[str, Arm]:
-    """Return the arms that need no truth: the default policy and what else was proposed."""
+    """Return the arms that need no truth: the default policy and what else was proposed.
+
+    forced: no caps on the set and its classes. all_flagged: no cap at all. half_rest_weighed: the
+    surest half of the flags goes, the rest weighs a quarter. flags_soft and flags_light: nothing
+    goes, flags weigh p(given), or .05. soft_weights: everyone weighs p(given). relabelled: flags
+    take the proposed label where it is sure (see `_agreed`), the others go.
+    """
     raw = raw_arm(data)
     flagged, rank = _flagged(judged), _suspicion(judged)
     surest = flagged & (rank >= np.median(rank[flagged])) if flagged.any() else flagged
-    quarter = np.where(flagged & ~surest, 0.25, 1).astype(np.float32)
-    belief = _belief(judged)
-    agreed, proposed = _agreed(data, judged, flagged)
-    free = Policy(force=True, max_class_share_loss=1.0, min_class_count=0)
+    belief, (agreed, proposed) = _belief(judged), _agreed(data, judged, flagged)
+
+    def weigh(name: str, keep: Bools, weights: npt.NDArray[np.float32]) -> Arm:
+        return replace(raw, name=name, keep=keep, weights=weights.astype(np.float32))
+
     return {
         "raw": raw,
         "default": policy_arm("default", data, judged, Policy()),
         "forced": policy_arm("forced", data, judged, Policy(force=True)),
-        "all_flagged": policy_arm("all_flagged", data, judged, free),
-        "half_rest_weighed": replace(raw, name="half_rest_weighed", keep=~surest, weights=quarter),
-        "soft_weights": replace(raw, name="soft_weights", weights=belief),
+        "all_flagged": policy_arm("all_flagged", data, judged, FREE),
+        "half_rest_weighed": weigh("half", ~surest, np.where(flagged & ~surest, 0.25, 1)),
+        "flags_soft": weigh("flags_soft", raw.keep, np.where(flagged, belief, 1)),
+        "flags_light": weigh("flags_light", raw.keep, np.where(flagged, LEAST_WEIGHT, 1)),
+        "soft_weights": weigh("soft_weights", raw.keep, belief),
         "relabelled": replace(
             raw, name="relabelled", keep=~flagged | agreed,
             labels=np.where(agreed, proposed, raw.labels),
@@ -64,24 +74,46 @@ def clean_arms(data: TrainingData, judged: Judgement) -> dict[str, Arm]:
 
 
 def truth_arms(
-    data: TrainingData, wrong: Bools, cleaned: Mapping[str, Arm], seed: int
+    data: TrainingData, judged: Judgement, wrong: Bools, cleaned: Mapping[str, Arm], seed: int
 ) -> dict[str, Arm]:
     """Return the controls of one seed.
 
     oracle: without the samples whose label is `wrong`, (n,). oracle_capped: without as many of
     them, drawn at random, as the default policy may take. random_drop: what the default policy
-    does, done to others of the same classes; random_forced: likewise for the forced one.
+    does, done to others of the same classes; random_flagged: likewise for all flags. ideal_*: the
+    policy with as many flags in the check's order as have the policy's precision in truth, which is
+    what the best choice of the amount could do with this order.
     """
     raw, rng = cleaned["raw"], np.random.default_rng([4, seed])
     most = min(int(Policy().max_drop_frac * wrong.size), int(wrong.sum()))
     some = np.ones(wrong.size, bool)
     some[rng.permutation(np.flatnonzero(wrong))[:most]] = False
+    ideal = flag_ideally(judged, wrong, Policy().sure_precision)
     return {
         "random_drop": random_control(raw, cleaned["default"], seed),
-        "random_forced": random_control(raw, cleaned["all_flagged"], seed),
+        "random_flagged": random_control(raw, cleaned["all_flagged"], seed),
         "oracle": replace(raw, name="oracle", keep=~wrong),
         "oracle_capped": replace(raw, name="oracle_capped", keep=some),
+        "ideal_default": policy_arm("ideal_default", data, ideal, Policy()),
+        "ideal_forced": policy_arm("ideal_forced", data, ideal, Policy(force=True)),
+        "ideal_light": policy_arm("ideal_light", data, ideal, Policy(down_weight=LEAST_WEIGHT)),
     }
+
+
+def flag_ideally(judged: Judgement, wrong: Bools, precision: float) -> Judgement:
+    """Return findings on the longest head of the check's order that is as precise as asked."""
+    ranked = judged.scores.sort("sample_id").with_columns(wrong=pl.Series(wrong))
+    if "suggestion" in ranked.columns:
+        labels = judged.samples.select("sample_id", "label")
+        ranked = ranked.join(labels, on="sample_id").filter(pl.col("suggestion") != pl.col("label"))
+    ranked = ranked.sort("label_suspicion", "sample_id", descending=[True, False])
+    precise = ranked["wrong"].cast(pl.Int64).cum_sum().to_numpy() / np.arange(1, ranked.height + 1)
+    enough = np.flatnonzero(precise >= precision)
+    count = int(enough.max()) + 1 if enough.size else 0
+    told = {name: pl.lit(None, kind) for name, kind in judged.findings.schema.items()}
+    told |= {"sample_id": pl.col("sample_id"), "check_id": pl.lit("unlikely_label")}
+    told |= {"dimension": pl.lit("incorrect"), "severity": pl.lit("error"), "evidence": pl.lit("")}
+    return replace(judged, findings=ranked.head(count).select(**told))
 
 
 def _flagged(judged: Judgement) -> Bools:

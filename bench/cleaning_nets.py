@@ -17,7 +17,7 @@ from training.trainer import Pictures, Recipe, train
 
 HIDDEN, BATCH, EPOCHS, RATE = 512, 250, 25, 2e-3
 CONV_EPOCHS, CONV_BATCH = 20, 128
-MEMBERS = 40  # trained at once; more only fill memory
+MEMBERS = 4  # trained at once: as many as the cache holds
 Runs = Sequence[tuple[Arm, int]]
 Classes = npt.NDArray[np.int16]
 
