@@ -148,8 +148,11 @@ def tell_findings(kind: str, judged: Judgement, wrong: npt.NDArray[np.bool_]) ->
     """Return how many are flagged and how many of them are wrong."""
     ids = judged.samples["sample_id"].sort()
     flagged = ids.is_in(judged.findings["sample_id"].implode()).to_numpy()
-    told = {f"{kind}_wrong_frac": Figure(float(wrong.mean()), None, "lower", wrong.size),
-            f"{kind}_flagged_frac": Figure(float(flagged.mean()), None, "lower", wrong.size)}  # fmt: skip
+    shares = {"wrong": wrong.mean(), "flagged": flagged.mean()}
+    told = {
+        f"{kind}_{name}_frac": Figure(float(share), None, "lower", wrong.size)
+        for name, share in shares.items()
+    }
     if flagged.any():
         precision = round(float(wrong[flagged].mean()), 4)
         told[f"{kind}_precision"] = Figure(precision, None, "higher", int(flagged.sum()))

@@ -11,6 +11,7 @@ from typing import Protocol
 import polars as pl
 
 Slice = tuple[str, str]
+SLICE_MARK = "slice:"  # so that no slice is called like a column of the policy
 ROUNDING = 1e-9
 SUREST_FIRST = ("rank", "suspicion", "severity_rank", "sample_id")
 
@@ -135,7 +136,8 @@ def _tell(cap: str, name: str, count: int, totals: Mapping[str, int], limits: Li
     elif cap == "class":
         over = f"{limits.max_class_drop_frac:.0%} of the {totals[name]} of class {name!r}"
     elif cap == "slice":
-        over = f"{limits.max_slice_drop_frac:.0%} of the samples with one {name.removeprefix('slice:')}"
+        column = name.removeprefix(SLICE_MARK)
+        over = f"{limits.max_slice_drop_frac:.0%} of the samples with one {column}"
     else:
         over = f"a loss of {limits.max_class_share_loss:.0%} of the share of class {name!r}"
     return f"cap reached: {count} more would go over {over}; down-weighted instead"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from checks.core.errors import TableError
-from checks.core.policy_caps import Slice
+from checks.core.policy_caps import SLICE_MARK, Slice
 
 MISSING = "(missing)"
-_MARK = "slice:"  # so that no slice is called like a column of the policy
 
 
 def join_slices(
@@ -36,9 +35,9 @@ def join_slices(
         raise TableError("slices", "no table of slices", got=slices.columns, advice=advice)
     own = sorted(name for name in slices.columns if name != "sample_id")
     told = slices.select(
-        "sample_id", *(pl.col(n).cast(pl.String).alias(f"{_MARK}{n}") for n in own)
+        "sample_id", *(pl.col(n).cast(pl.String).alias(f"{SLICE_MARK}{n}") for n in own)
     )
-    names = [f"{_MARK}{name}" for name in own]
+    names = [f"{SLICE_MARK}{name}" for name in own]
     joined = base.join(told, on="sample_id", how="left").sort("sample_id")
     joined = joined.with_columns(pl.col(names).fill_null(MISSING))
     counted = joined.filter("counted")
@@ -56,4 +55,4 @@ def name_slice(column: str) -> str:
     >>> name_slice("slice:annotator")
     'annotator'
     """
-    return column.removeprefix(_MARK)
+    return column.removeprefix(SLICE_MARK)

@@ -1,4 +1,4 @@
-"""The file that a person reviews in: CSV for a spreadsheet, or Parquet. Both come back as they went.
+"""The file that a person reviews in, CSV for a spreadsheet or Parquet: it comes back as it went.
 
 In CSV a text that a spreadsheet would run, or that begins with an apostrophe, gets one more
 apostrophe in front, an empty text is one apostrophe, and an empty cell is no value.

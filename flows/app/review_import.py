@@ -130,7 +130,7 @@ def _judge_row(row: dict[str, Any], classes: list[str]) -> Iterator[str]:
         )
     if label is not None and label not in classes:
         yield f"new_label: no class is named {label!r}.{_nearest(label, classes)}"
-    elif label is not None and label == row["label"]:
+    elif label is not None and verdict == "wrong" and label == row["label"]:
         yield f"new_label: {label!r} is the label that it has; leave it empty or say `right`."
     if verdict and row["told_label"] not in (None, row["label"]):
         yield (
@@ -154,7 +154,8 @@ def _tell(path: Path, new: pl.DataFrame, merged: pl.DataFrame) -> str:
     words = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
     who = ", ".join(sorted(new["reviewer"].unique())) or "nobody"
     lines = [f"{path}: {new.height} verdicts of {who} ({words}); {merged.height} are kept in all."]
-    reviews = settle_opinions(merged)
-    for one in list_disputes(merged, reviews):
-        lines.append(f"  disputed: {one['sample_id']}: {', '.join(one['said'])}; {one['stands']}")
+    lines += [
+        f"  disputed: {one['sample_id']}: {', '.join(one['said'])}; {one['stands']}"
+        for one in list_disputes(merged, settle_opinions(merged))
+    ]
     return "\n".join([*lines, "The next `gristmill clean` or `run` heeds them."])

@@ -80,12 +80,12 @@ def _find_few_valued(scan: pl.LazyFrame, names: Sequence[str]) -> list[str]:
 
 def _split_folders(keyed: pl.DataFrame) -> pl.DataFrame:
     """Add a column for each level of folders above the files."""
-    parts = keyed["uri"].str.split("/")
-    levels = int(parts.list.len().max() or 1) - 1  # type: ignore[arg-type]
+    parts = pl.col("uri").str.split("/")
+    levels = keyed.select(parts.list.len().max()).item() or 1
     above = parts.list.head(parts.list.len() - 1)
     return keyed.with_columns(
         above.list.get(level, null_on_oob=True).alias(FOLDER.format(level + 1))
-        for level in range(levels)
+        for level in range(levels - 1)
     )
 
 

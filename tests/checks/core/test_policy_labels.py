@@ -112,10 +112,8 @@ def test_a_cap_holds_in_every_slice():
                    max_class_drop_frac=1.0)  # fmt: skip
     dropped = capped.decisions.filter(pl.col("outcome") == "dropped")["sample_id"].to_list()
     assert dropped == [key(row) for row in (0, 1, 2, 3, 4, 5, 40)]
-    assert capped.facts["caps"] == [
-        "cap reached: 15 more would go over 15% of the samples with one annotator; "
-        "down-weighted instead"
-    ]
+    told = "cap reached: 15 more would go over 15% of the samples with one annotator; "
+    assert capped.facts["caps"] == [told + "down-weighted instead"]
     assert judge(findings, scores, slices=who).facts["outcomes"]["dropped"] == 22
     nothing = judge(findings, scores, slices=who, force=False, max_slice_drop_frac=0.0)
     assert nothing.facts["outcomes"]["dropped"] == 0
