@@ -16,7 +16,7 @@ from training.optim import AdamW, warm_up
 from training.trainer import Pictures, Recipe, train
 
 HIDDEN, BATCH, EPOCHS, RATE = 512, 250, 25, 2e-3
-CONV_EPOCHS, CONV_BATCH = 20, 128
+CONV_EPOCHS, CONV_BATCH = 15, 128
 MEMBERS = 4  # trained at once: as many as the cache holds
 Runs = Sequence[tuple[Arm, int]]
 Classes = npt.NDArray[np.int16]
