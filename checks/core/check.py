@@ -80,8 +80,8 @@ class Judged:
     """What a set check saw.
 
     findings: sample_id, value (Float64), evidence, and optionally column, threshold, suggestion.
-    scores: sample_id and one Float64 column named `Check.score`, for EVERY sample (null where it
-    could not be measured); None for checks that do not rank.
+    scores: sample_id, one Float64 column named `Check.score` and those of `Check.more_scores`, for
+    EVERY sample (null where it could not be measured); None for checks that do not rank.
     facts: small JSON-able facts for the report (calibration, caps reached, groups).
     """
 
@@ -106,6 +106,7 @@ class Check:
     doc: str
     function: Callable[..., Any]
     score: str | None = None
+    more_scores: tuple[str, ...] = ()
     relative: bool = False
     version: int = 1
 
@@ -173,10 +174,11 @@ def set_check(
 ) -> Callable[[Callable[..., Judged]], Check]:
     """Declare a check on whole tables: `(tables: Mapping[str, pl.LazyFrame], **params) -> Judged`.
 
-    `needs` names the tables: samples, metrics, features, probabilities, dynamics, and of a table
-    of values rows and columns. A name that ends in "?" is optional and may be absent. `score`
-    names the column that it writes for every sample. A finding about a whole column names the
-    column and one row that shows it: a column is not as many findings as the table has rows.
+    `needs` names the tables: samples, metrics, features, probabilities, dynamics, reviews, and of a
+    table of values rows and columns. A name that ends in "?" is optional and may be absent. `score`
+    names the column that it writes for every sample, `more_scores` what it tells of each beside
+    that, such as the label that it would give. A finding about a whole column names the column and
+    one row that shows it: a column is not as many findings as the table has rows.
     """
     return _declare("set", modality, needs, facts)
 
@@ -186,7 +188,15 @@ def _declare(
 ) -> Callable[[Callable[..., Any]], Check]:
     own = {
         key: facts.pop(key)
-        for key in ("dimension", "severity", "action", "score", "relative", "version")
+        for key in (
+            "dimension",
+            "severity",
+            "action",
+            "score",
+            "more_scores",
+            "relative",
+            "version",
+        )
         if key in facts
     }
     examples = tuple(facts.pop("examples", ()))

@@ -13,17 +13,21 @@ from dataclasses import dataclass
 import polars as pl
 
 from checks.core.errors import CheckError
+from checks.core.policy_ambiguous import mark_ambiguous
 from checks.core.policy_candidates import gather_candidates
 from checks.core.policy_caps import apply_caps
-from checks.core.policy_inputs import join_asks, read_people, weigh_samples
+from checks.core.policy_facts import tell_facts
+from checks.core.policy_inputs import find_doubted_labels, join_asks, read_people, weigh_samples
 from checks.core.policy_repairs import propose_repairs
+from checks.core.policy_slices import join_slices
 from checks.core.tables import Decisions, Repairs, guard
-from checks.core.words import ACTIONS, OUTCOMES
 
 FRACTIONS = (
-    "max_drop_frac", "max_class_drop_frac", "max_class_share_loss", "down_weight",
-    "relabel_prob_min", "sure_precision",
+    "max_drop_frac", "max_class_drop_frac", "max_slice_drop_frac", "max_class_share_loss",
+    "down_weight", "ambiguous_weight", "relabel_prob_min", "sure_precision",
 )  # fmt: skip
+WEIGHTS = ("constant", "soft")
+SOFT_MIN = 0.05  # a weight of nothing would be a drop past the caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,21 @@ class Policy:
 
     max_drop_frac: largest share of the readable train samples that is taken out or relabelled.
     max_class_drop_frac: the same within one class.
+    max_slice_drop_frac: the same within one slice, such as what one annotator labelled; one sample
+        of a slice may always go, however small it is.
     min_class_count: classes with fewer readable train samples are only flagged.
     max_class_share_loss: largest relative loss of a class's share of the train split.
     down_weight: the weight of a sample that is kept with doubt.
-    relabel_prob_min: least probability of a proposed label, where scores has `suggestion_prob`.
-    force: lifts the first two caps, never the others.
+    weights: "constant" weighs every doubted sample alike; "soft" weighs one whose label is doubted
+        by `label_prob` of the scores, its probability, .05 to 1, where that is known.
+    ambiguous_weight: the weight of a sample whose label is doubted but ambiguous.
+    relabel_prob_min: least probability of a proposed label, `suggestion_prob` of the scores.
+    force: lifts the first three caps, never the others.
     sure_precision: least calibrated precision at which a label error is sure; the flow hands it
         to `unlikely_label` as `precision_min`, nothing here reads it.
 
     Raises:
-        CheckError: a fraction outside 0..1, or a negative count.
+        CheckError: a fraction outside 0..1, a negative count, or weights of another name.
 
     Source: own measurement on CIFAR-10N: half of the confident-learning count was the best
     drop, and larger ones cost clean data 1-4 points.
@@ -50,8 +59,11 @@ class Policy:
     max_drop_frac: float = 0.10
     max_class_drop_frac: float = 0.15
     min_class_count: int = 50
+    max_slice_drop_frac: float = 0.15
     max_class_share_loss: float = 0.20
     down_weight: float = 0.25
+    weights: str = "constant"
+    ambiguous_weight: float = 1.0
     relabel_prob_min: float = 0.9
     force: bool = False
     sure_precision: float = 0.8
@@ -63,6 +75,9 @@ class Policy:
                 raise CheckError(f"policy.{name}", "no fraction", got=value, allowed="0..1.")
         if self.min_class_count < 0:
             raise CheckError("policy.min_class_count", "negative", got=self.min_class_count)
+        if self.weights not in WEIGHTS:
+            raise CheckError("policy.weights", "no such way", got=self.weights,
+                             allowed=f"One of {', '.join(WEIGHTS)}.")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +92,7 @@ class Verdict:
 def decide(  # noqa: PLR0917 - five tables and the limits, as a station hands them over
     samples: pl.DataFrame, findings: pl.DataFrame, scores: pl.DataFrame, policy: Policy,
     actions: Mapping[str, str], overrides: pl.DataFrame | None = None,
+    slices: pl.DataFrame | None = None,
 ) -> Verdict:  # fmt: skip
     """Return exactly one decision for each sample.
 
@@ -84,11 +100,14 @@ def decide(  # noqa: PLR0917 - five tables and the limits, as a station hands th
         samples: tables.Samples.
         findings: tables.Findings.
         scores: sample_id and one column for each ranking check; `label_suspicion` orders label
-            errors (higher goes first), `suggestion_prob` (0..1) can hold a relabelling back.
+            errors (higher goes first); `policy_ambiguous` tells of the further columns that it
+            reads where they are there.
         policy: the limits.
         actions: what each check asks for, by id; a check that is not named asks for review.
         overrides: sample_id (unique), action, decided_by and optionally new_label: what people
             decided, in this run or before. Ids that are not in this set are left alone.
+        slices: sample_id, and a String column for each way to slice the set (annotator, source);
+            the class is one by itself. Rates by slice are told, and caps hold in each.
 
     By rank: what cannot be used is quarantined in every split (unreadable; no label in a labelled
     set, which can be neither trained on nor scored), even if a person would keep it. Then a
@@ -96,7 +115,8 @@ def decide(  # noqa: PLR0917 - five tables and the limits, as a station hands th
     Validation and test samples are proposed for review, never changed by the policy.
 
     A repaired sample keeps the lower weight if another check doubts it. A quarantined one has
-    action review and weight 0. People's drops do not count against the caps.
+    action review and weight 0. People's drops do not count against the caps. A label that is
+    ambiguous, not wrong, is no reason to drop or relabel: such a sample is proposed for review.
 
     Raises:
         TableError: a finding names no sample, or the overrides are malformed.
@@ -104,15 +124,20 @@ def decide(  # noqa: PLR0917 - five tables and the limits, as a station hands th
     """
     asked, people = join_asks(samples, findings, actions), read_people(overrides)
     base = weigh_samples(samples, asked, people, policy.min_class_count)
-    candidates = gather_candidates(base, asked, scores, policy.relabel_prob_min)
+    doubted = find_doubted_labels(asked)
+    ambiguous = mark_ambiguous(samples, scores, doubted)
+    base, names, sizes = join_slices(base, slices)
+    candidates = gather_candidates(base, asked, scores, policy.relabel_prob_min, ambiguous)
+    candidates = candidates.join(base.select("sample_id", *names), on="sample_id", how="left")
     totals = dict(base.filter("counted").group_by("class_name").len().sort("class_name").rows())
-    capped, told = apply_caps(candidates, totals, policy)
+    capped, told = apply_caps(candidates, totals, policy, sizes)
     proposed = _propose(base, asked)
-    settled = _settle(_join_signs(base, asked, capped, proposed), policy)
+    signs = _join_signs(base, asked, capped, proposed)
+    settled = _settle(_join_labels(signs, doubted, ambiguous, scores), policy)
     decisions = settled.select(*Decisions.to_schema().columns).sort("sample_id")
     changed = settled.filter(pl.col("outcome") == "repaired")
     repairs = proposed.join(changed, on="sample_id", how="semi").sort("sample_id", "column")
-    facts = _tell_facts(settled, capped, told, repairs)
+    facts = tell_facts(settled, capped, told, repairs, names)
     facts["overrides_elsewhere"] = people.join(samples, on="sample_id", how="anti").height
     return Verdict(
         guard(Decisions, decisions, "decisions"), guard(Repairs, repairs, "repairs"), facts
@@ -151,9 +176,27 @@ def _join_signs(
     )
 
 
+def _join_labels(
+    signs: pl.DataFrame, doubted: pl.DataFrame, ambiguous: pl.DataFrame, scores: pl.DataFrame
+) -> pl.DataFrame:
+    """Add label_doubted, ambiguous (a reason or null), unsure (both of them) and label_prob."""
+    known = "label_prob" in scores.columns
+    prob = (pl.col("label_prob") if known else pl.lit(None)).cast(pl.Float64)
+    held = scores.select("sample_id", label_prob=prob.fill_nan(None).round(4))
+    labelled = doubted.with_columns(label_doubted=pl.lit(value=True))
+    joined = signs.join(labelled, on="sample_id", how="left").join(
+        ambiguous, on="sample_id", how="left"
+    )
+    return joined.join(held, on="sample_id", how="left").with_columns(
+        pl.col("label_doubted").fill_null(value=False),
+        unsure=pl.col("label_doubted").fill_null(value=False) & pl.col("ambiguous").is_not_null(),
+    )
+
+
 def _settle(signs: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """Add action, outcome, weight, new_label, decided_by; the first rule that holds decides."""
     by_person = pl.col("person").is_not_null() & ~pl.col("quarantined")
+    lighter = pl.col("unsure") & (policy.ambiguous_weight < 1)
     action = (
         pl.when("quarantined").then(pl.lit("review"))
         .when(by_person).then("person_action")
@@ -161,15 +204,15 @@ def _settle(signs: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .when(pl.col("taken") & pl.col("removes")).then(pl.lit("drop"))
         .when("taken").then(pl.lit("relabel"))
         .when("fixable").then(pl.lit("repair"))
-        .when(pl.col("free") & pl.col("doubted")).then(pl.lit("down_weight"))
-        .when("pending").then(pl.lit("review"))
+        .when(pl.col("free") & (pl.col("doubted") | lighter)).then(pl.lit("down_weight"))
+        .when(pl.col("pending") | pl.col("unsure")).then(pl.lit("review"))
         .otherwise(pl.lit("keep"))
     )  # fmt: skip
     acted = signs.with_columns(action=action, decided_by=pl.when(by_person).then("person"))
     is_repair = (pl.col("action") == "relabel") | (
         (pl.col("action") == "repair") & pl.col("fixable")
     )
-    doubted = (pl.col("action") == "repair") & pl.col("free") & pl.col("doubted")
+    doubted = (pl.col("action") == "repair") & pl.col("free") & (pl.col("doubted") | lighter)
     low = doubted | (pl.col("action") == "down_weight")
     relabelled = pl.col("action") == "relabel"
     label = pl.coalesce("person_label", "new_label")
@@ -179,30 +222,18 @@ def _settle(signs: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         .when(is_repair & ~pl.col("quarantined")).then(pl.lit("repaired"))
         .otherwise(pl.lit("kept")),
         weight=pl.when(pl.col("quarantined") | (pl.col("action") == "drop")).then(0.0)
-        .when(low).then(policy.down_weight).otherwise(1.0).cast(pl.Float32),
+        .when(low).then(_weigh_doubt(policy)).otherwise(1.0).cast(pl.Float32),
         new_label=pl.when(relabelled).then(label),
         decided_by=pl.col("decided_by").fill_null("policy"),
     )  # fmt: skip
 
 
-def _tell_facts(
-    settled: pl.DataFrame, capped: pl.DataFrame, told: list[str], repairs: pl.DataFrame
-) -> dict[str, object]:
-    small = settled.filter(pl.col("small") & (pl.col("class_count") > 0))
-    classes = small.select("class_name", "class_count").unique().sort("class_name")
-    counts = {
-        name: {value: settled.filter(pl.col(name) == value).height for value in values}
-        for name, values in (("action", ACTIONS), ("outcome", OUTCOMES))
-    }
-    unheard = settled.filter("quarantined").filter(pl.col("person").is_not_null())
-    return {
-        "actions": counts["action"],
-        "outcomes": counts["outcome"],
-        "candidates": capped.height,
-        "over_caps": capped.filter(~pl.col("taken")).height,
-        "caps": told,
-        "small_classes": dict(classes.rows()),
-        "repaired_cells": repairs.height,
-        "decided_by_people": settled.filter(pl.col("decided_by") != "policy").height,
-        "overrides_without_effect": unheard.height,
-    }
+def _weigh_doubt(policy: Policy) -> pl.Expr:
+    """The weight of a doubted sample; what is ambiguous only has a weight of its own."""
+    constant = pl.lit(policy.down_weight)
+    weight = constant
+    if policy.weights == "soft":
+        soft = pl.col("label_prob").clip(SOFT_MIN, 1)
+        weight = pl.when("label_doubted").then(pl.coalesce(soft, constant)).otherwise(constant)
+    only = pl.col("unsure") & ~pl.col("doubted")
+    return pl.when(only).then(pl.lit(policy.ambiguous_weight)).otherwise(weight)

@@ -12,8 +12,9 @@ EXACT, SUSPICION = "exact_duplicate", "label_suspicion"
 
 
 def gather_candidates(
-    base: pl.DataFrame, asked: pl.DataFrame, scores: pl.DataFrame, prob_min: float
-) -> pl.DataFrame:
+    base: pl.DataFrame, asked: pl.DataFrame, scores: pl.DataFrame, prob_min: float,
+    ambiguous: pl.DataFrame,
+) -> pl.DataFrame:  # fmt: skip
     """Return one row for each train sample that should go or change its label.
 
     Of copies the keeper that their check names stays, unless it has a reason of its own to go or
@@ -25,6 +26,7 @@ def gather_candidates(
         asked: findings with `asks`, what their checks ask for.
         scores: see `checks.core.policy.decide`.
         prob_min: least `suggestion_prob` for a new label, 0..1.
+        ambiguous: sample_id of labels that are plausible all the same: no reason to go or change.
 
     Returns:
         sample_id, class_name, removes (False: relabelled), new_label, rank (0 exact copies and
@@ -32,6 +34,8 @@ def gather_candidates(
     """
     free = base.filter("free").select("sample_id", "class_name")
     usable = asked.join(free, on="sample_id", how="semi")
+    spared = (_name_kind() == "label") & pl.col("sample_id").is_in(ambiguous["sample_id"].implode())
+    usable = usable.filter(~spared)
     drops = usable.filter(pl.col("asks") == "drop").with_columns(kind=_name_kind())
     labels = agree_on_labels(usable, scores, prob_min)
     labels = labels.join(drops.filter(pl.col("kind") == "other"), on="sample_id", how="anti")

@@ -46,6 +46,16 @@ def join_asks(
     )
 
 
+def find_doubted_labels(asked: pl.DataFrame) -> pl.DataFrame:
+    """Return the sample_id of those whose label, not a cell of theirs, some check doubts.
+
+    A check that asks to keep it only notes something.
+    """
+    about_label = (pl.col("dimension") == "incorrect") & pl.col("column").is_null()
+    doubts = asked.filter(about_label & (pl.col("asks") != "keep"))
+    return doubts.select("sample_id").unique().sort("sample_id")
+
+
 def read_people(overrides: pl.DataFrame | None) -> pl.DataFrame:
     """Return what people decided: sample_id, person_action, person_label, person.
 

@@ -43,10 +43,13 @@ def propose_repairs(asked: pl.DataFrame, *, wanted: bool = True) -> pl.DataFrame
 def agree_on_labels(asked: pl.DataFrame, scores: pl.DataFrame, prob_min: float) -> pl.DataFrame:
     """Return sample_id, new_label where two different checks propose one and the same label.
 
-    At least one of them must ask to drop or relabel; a third that proposes another label, or a
-    `suggestion_prob` in the scores that is below `prob_min`, forbids it.
+    At least one of them must ask to drop or relabel, and the scores must give the label a
+    `suggestion_prob` of at least `prob_min`: where nobody knows how probable it is, nothing is
+    relabelled. A third check that proposes another label forbids it, as a `suggestion` of the
+    scores does.
 
-    Source: house rule: act only where two detectors or a person agree.
+    Source: house rule: act only where two detectors or a person agree; own measurement: a weak
+    model that relabels by itself wrecks the worst class.
     """
     votes = asked.filter(
         (pl.col("dimension") == "incorrect")
@@ -64,8 +67,12 @@ def agree_on_labels(asked: pl.DataFrame, scores: pl.DataFrame, prob_min: float) 
         pl.col("one") & pl.col("two") & pl.col("vouched")
         & pl.col("new_label").ne_missing(pl.col("label"))
     )  # fmt: skip
-    if "suggestion_prob" in scores.columns:
-        probs = scores.select("sample_id", pl.col("suggestion_prob").fill_nan(None))
-        enough = pl.col("suggestion_prob").is_null() | (pl.col("suggestion_prob") >= prob_min)
-        sure = sure.join(probs, on="sample_id", how="left").filter(enough)
+    if "suggestion_prob" not in scores.columns:
+        return sure.head(0).select("sample_id", "new_label")
+    named = pl.col("suggestion") if "suggestion" in scores.columns else pl.lit(None)
+    prob = pl.col("suggestion_prob").cast(pl.Float64).fill_nan(None)
+    told = scores.select("sample_id", prob, named=named.cast(pl.String))
+    same = pl.col("named").is_null() | (pl.col("named") == pl.col("new_label"))
+    sure = sure.join(told, on="sample_id", how="left")
+    sure = sure.filter(same & (pl.col("suggestion_prob").round(6) >= prob_min))
     return sure.select("sample_id", "new_label").sort("sample_id")

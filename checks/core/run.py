@@ -196,9 +196,10 @@ def _hide_unreadable(tables: Mapping[str, pl.LazyFrame]) -> dict[str, pl.LazyFra
 
 
 def _add_score(scores: pl.DataFrame, found: pl.DataFrame, check: Check) -> pl.DataFrame:
-    if check.score is None or found.columns != ["sample_id", check.score]:
+    wanted = ["sample_id", *filter(None, [check.score]), *check.more_scores]
+    if check.score is None or found.columns != wanted:
         raise CheckError(f"checks.{check.id}", "its scores have the wrong columns",
-                         got=found.columns, allowed=f"sample_id, {check.score}.")  # fmt: skip
+                         got=found.columns, allowed=f"{', '.join(wanted)}.")  # fmt: skip
     if found["sample_id"].is_duplicated().any():
         raise CheckError(f"checks.{check.id}", "scores a sample twice",
                          got=found.filter(pl.col("sample_id").is_duplicated())["sample_id"][0],

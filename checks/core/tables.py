@@ -17,7 +17,7 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from checks.core.errors import TableError
-from checks.core.words import ACTIONS, DIMENSIONS, OUTCOMES, SEVERITIES, SPLITS
+from checks.core.words import ACTIONS, DIMENSIONS, OUTCOMES, SEVERITIES, SPLITS, VERDICTS
 
 
 class Table(pa.DataFrameModel):
@@ -134,6 +134,42 @@ class Repairs(Table):
         """Key."""
 
         unique = ["sample_id", "column"]  # noqa: RUF012
+
+
+class Opinions(Table):
+    """What each person said of a label, kept across runs. Key: sample_id, reviewer.
+
+    label: the label that was judged; what was said of it holds for no other. drawn_prob: the
+    chance that the sample had of being asked about. reviewed_at: when it was taken in, ISO 8601.
+    """
+
+    sample_id: str
+    label: str = pa.Field(nullable=True)
+    verdict: str = pa.Field(isin=VERDICTS)
+    new_label: str = pa.Field(nullable=True)
+    comment: str = pa.Field(nullable=True)
+    reviewer: str
+    reviewed_at: str
+    drawn_prob: pl.Float64 = pa.Field(gt=0, le=1)
+
+    class Config:
+        """Key."""
+
+        unique = ["sample_id", "reviewer"]  # noqa: RUF012
+
+
+class Reviews(Table):
+    """What people came to think of each label that was reviewed. Key: sample_id.
+
+    verdict: of most of those who were sure; unsure where they are equally many, or none.
+    """
+
+    sample_id: str = pa.Field(unique=True)
+    verdict: str = pa.Field(isin=VERDICTS)
+    new_label: str = pa.Field(nullable=True)
+    drawn_prob: pl.Float64 = pa.Field(gt=0, le=1)
+    reviewers: str
+    disputed: bool
 
 
 class Probabilities(Table):

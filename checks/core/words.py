@@ -7,3 +7,4 @@ DIMENSIONS = ("missing", "incorrect", "low_quality", "duplicate", "leak", "drift
 SEVERITIES = ("info", "warning", "error")
 ACTIONS = ("keep", "down_weight", "review", "drop", "relabel", "repair")
 OUTCOMES = ("kept", "dropped", "repaired", "quarantined")
+VERDICTS = ("right", "wrong", "unsure")

@@ -225,6 +225,45 @@ def show_baseline(file: Path, *, json: Annotated[bool, Parameter(negative="")] =
     return 0
 
 
+review = App(name="review", help="Ask people about labels, and take in what they say.")
+app.command(review)
+
+
+@review.command(name="export")
+def export_labels(
+    run: Path, file: Path, *, count: int = 200, seed: int = 0,
+    again: Annotated[bool, Parameter(negative="")] = False,
+) -> int:  # fmt: skip
+    """Write the labels of RUN that need a person to FILE, the most valuable first.
+
+    Args:
+        run: folder of a run that has been checked.
+        file: a .csv for a spreadsheet, or a .parquet.
+        count: rows at most; a fifth of them is drawn at random among what nobody flagged.
+        seed: of the draws.
+        again: also those that have a verdict, for a second opinion.
+    """
+    from flows.app.reviewing import export_review  # noqa: PLC0415
+
+    say(export_review(run, file, count=count, seed=seed, again=again))
+    return 0
+
+
+@review.command(name="import")
+def import_labels(run: Path, file: Path, *, reviewer: str | None = None) -> int:
+    """Take the verdicts in FILE in; they outrank the policy in this run and in later ones.
+
+    Args:
+        run: folder of the run that FILE was exported from, or of a later one.
+        file: what `review export` wrote, with verdicts (right, wrong, unsure) filled in.
+        reviewer: who judged the rows that name nobody (default: who is logged in).
+    """
+    from flows.app.review_import import take_in  # noqa: PLC0415
+
+    say(take_in(run, file, reviewer))
+    return 0
+
+
 def _finish(start: Callable[[], object], station: str, output: Output, fail_on: FailOn) -> int:
     """Run, show the outcome, and return the exit code that it deserves."""
     from flows.app.outcome import Outcome, exit_code, show  # noqa: PLC0415

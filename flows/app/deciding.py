@@ -12,7 +12,17 @@ import polars as pl
 from checks.core.check import Check
 from checks.core.errors import SourceError
 from checks.core.policy import Policy, Verdict, decide
+from checks.core.reviewed import settle_opinions
+from checks.core.tables import Opinions, guard
 from flows.app.config import Config
+from flows.app.review_store import (
+    decide_by_reviews,
+    hear,
+    is_store,
+    name_overrides,
+    tell_reviews,
+)
+from flows.app.slicing import read_slices
 
 KEY = ["uri", "row"]
 
@@ -28,14 +38,37 @@ def decide_samples(
 
     Raises:
         SourceError: the people's decisions that [policy] names cannot be read.
+        UnknownNameError: [policy] slices names a column that is not there.
     """
-    own = config.policy.model_dump(exclude={"overrides"})
+    own = config.policy.model_dump(exclude={"overrides", "slices", "reviewed_wrong"})
     actions = {check.id: check.action for check in checks} | dict(more_actions or {})
-    path = config.policy.overrides
-    overrides = read_overrides(config.locate(path)) if path else None
+    overrides, told = hear_people(config, tables)
+    slices = read_slices(source, tables["samples"], config.policy.slices)
     verdict = decide(tables["samples"], tables["findings"], tables["scores"], Policy(**own),
-                     actions, overrides)  # fmt: skip
-    return replace(verdict, repairs=fill_before(source, tables["samples"], verdict.repairs))
+                     actions, overrides, slices)  # fmt: skip
+    repairs = fill_before(source, tables["samples"], verdict.repairs)
+    return replace(verdict, repairs=repairs, facts={**verdict.facts, **told})
+
+
+def hear_people(
+    config: Config, tables: Mapping[str, pl.DataFrame]
+) -> tuple[pl.DataFrame | None, dict[str, Any]]:
+    """Return what people decided, as `decide` takes it, and the facts of their reviews.
+
+    Raises:
+        SourceError: the file that [policy] names cannot be read.
+    """
+    name = name_overrides(config)
+    if name is None:
+        return None, {}
+    frame = read_overrides(config.locate(name))
+    if not is_store(frame):
+        return frame, {}
+    opinions, stale = hear(guard(Opinions, frame, name), tables["samples"])
+    here = opinions.join(tables["samples"], on="sample_id", how="semi")
+    told = tell_reviews(here, stale, tables["findings"], tables["scores"])
+    decided = decide_by_reviews(settle_opinions(opinions), config.policy.reviewed_wrong)
+    return decided, {"reviews": told}
 
 
 def fill_before(source: Any, samples: pl.DataFrame, repairs: pl.DataFrame) -> pl.DataFrame:
@@ -59,6 +92,8 @@ def fill_before(source: Any, samples: pl.DataFrame, repairs: pl.DataFrame) -> pl
 def read_overrides(path: Path) -> pl.DataFrame:
     """Return people's decisions: sample_id, action, decided_by and new_label where given.
 
+    Or their verdicts (tables.Opinions), where the file is a store of those.
+
     Raises:
         SourceError: the file is missing or neither Parquet nor CSV.
     """
@@ -67,6 +102,6 @@ def read_overrides(path: Path) -> pl.DataFrame:
         frame = reader(path)
     except (OSError, pl.exceptions.PolarsError) as broken:
         raise SourceError(str(path), "cannot be read as decisions", got=str(broken)) from broken
-    if "decided_by" not in frame.columns:
+    if "decided_by" not in frame.columns and not is_store(frame):
         frame = frame.with_columns(decided_by=pl.lit("person"))
     return frame

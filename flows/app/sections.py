@@ -144,20 +144,36 @@ class PolicySection(Section):
 
     max_drop_frac: float = Field(0.10, ge=0, le=1, description="Most of train taken out, 0..1.")
     max_class_drop_frac: float = Field(0.15, ge=0, le=1, description="The same in a class, 0..1.")
+    max_slice_drop_frac: float = Field(0.15, ge=0, le=1, description="The same in a slice, 0..1.")
+    slices: tuple[str, ...] | None = Field(
+        None, description="Columns that slice the set (annotator); by default those of few values."
+    )
     min_class_count: int = Field(50, ge=0, description="Smaller classes are only flagged, samples.")
     max_class_share_loss: float = Field(
         0.20, ge=0, le=1, description="Most that a class's share may fall, relative, 0..1."
     )
     down_weight: float = Field(0.25, ge=0, le=1, description="Weight of a doubtful sample, 0..1.")
+    weights: Literal["constant", "soft"] = Field(
+        "constant",
+        description="soft: a doubtful label weighs what its probability is, where known.",
+    )
+    ambiguous_weight: float = Field(
+        1.0, ge=0, le=1, description="Weight where a doubtful label is plausible after all, 0..1."
+    )
     relabel_prob_min: float = Field(
         0.9, ge=0, le=1, description="Least probability of a proposed label, 0..1."
     )
     sure_precision: float = Field(
         0.8, ge=0, le=1, description="Least calibrated precision of a sure label error, 0..1."
     )
-    force: bool = Field(default=False, description="Lift the first two caps.")
+    force: bool = Field(default=False, description="Lift the first three caps.")
     overrides: str | None = Field(
-        None, description="Parquet or CSV of people's decisions: sample_id, action, new_label."
+        None,
+        description="Parquet or CSV of people's decisions: sample_id, action, new_label; or the "
+        "verdicts that `review import` keeps: reviews.parquet by default, where it is there.",
+    )
+    reviewed_wrong: Literal["drop", "down_weight", "review"] = Field(
+        "drop", description="What is done where people found a label wrong and named no better one."
     )
 
 

@@ -149,17 +149,18 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
 
     Raises:
         StoreError: the samples have not been checked.
-        UnknownNameError: [fill] names a column that is not there.
+        UnknownNameError: [fill] or [policy] slices names a column that is not there.
         TrainingError: the shards cannot be written.
     """
     from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.app.deciding import decide_samples  # noqa: PLC0415
     from flows.app.filling import propose_fills  # noqa: PLC0415
     from flows.app.packing import write_cleaned  # noqa: PLC0415
+    from flows.app.review_store import name_overrides  # noqa: PLC0415
 
     source = open_data(config)
     settings = config.section_digest("policy", "fill", "shards")
-    people = _file(config, config.policy.overrides)
+    people = _file(config, name_overrides(config))
     inputs = _digest(settings, people, *_made(run, "profile", "check"))
     if run.fresh("clean", inputs) and run.has("shards"):
         return _skipped("clean")

@@ -184,18 +184,23 @@ def test_relabelling_needs_two_detectors_that_agree():
         (3, "unlikely_label", "a"), (3, "conflicting_labels", "a"),
         (4, "unlikely_label", "b"), (4, "conflicting_labels", "b"), (4, "blurry"),
     )  # fmt: skip
-    verdict = judge(make_samples(5), findings)
+    verdict = judge(make_samples(5), findings, make_scores(suggestion_prob=[1.0] * 5))
     assert list(column(verdict, "action").values()) == ["drop", "relabel", "drop", "drop", "drop"]
     assert column(verdict, "new_label") == {0: None, 1: "b", 2: None, 3: None, 4: None}
 
 
 def test_an_improbable_label_is_not_given():
-    """With a probability below relabel_prob_min two agreeing detectors drop instead."""
+    """Two detectors that agree relabel only with a probability that is known and high enough."""
     findings = make_findings(
         *[(i, check, "b") for i in (0, 1) for check in ("unlikely_label", "conflicting_labels")]
     )
-    verdict = judge(make_samples(2), findings, make_scores(suggestion_prob=[0.89, 0.9]))
-    assert list(column(verdict, "action").values()) == ["drop", "relabel"]
+    for scores, actions in (
+        (make_scores(suggestion_prob=[0.89, 0.9]), ["drop", "relabel"]),
+        (make_scores(suggestion_prob=[None, 0.9], suggestion=["b", "c"]), ["drop", "drop"]),
+        (make_scores(), ["drop", "drop"]),
+    ):
+        verdict = judge(make_samples(2), findings, scores)
+        assert list(column(verdict, "action").values()) == actions
 
 
 def test_two_proposals_for_one_cell_repair_nothing():

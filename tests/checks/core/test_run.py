@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -68,6 +70,18 @@ def test_scores_cover_every_sample() -> None:
     samples = pl.LazyFrame({"sample_id": ["b", "a"]})
     outcome = run_set_checks({"samples": samples}, [ranking(["a"])])
     assert outcome.scores.rows() == [("a", 0.5), ("b", None)]
+
+
+def test_a_ranking_check_tells_more_of_each_sample() -> None:
+    """Columns that a check declares beside its score are kept; others are refused."""
+    samples = pl.LazyFrame({"sample_id": ["b", "a"]})
+    told = pl.DataFrame({"sample_id": ["a"], "half_score": [0.5], "word": ["x"]})
+    nothing = pl.DataFrame(schema={"sample_id": pl.String, "value": pl.Float64,
+                                   "evidence": pl.String})  # fmt: skip
+    check = replace(ranking(["a"]), more_scores=("word",), function=lambda _: Judged(nothing, told))
+    assert run_set_checks({"samples": samples}, [check]).scores["word"].to_list() == ["x", None]
+    with pytest.raises(CheckError, match="wrong columns"):
+        run_set_checks({"samples": samples}, [replace(check, more_scores=())])
 
 
 def test_repeated_scores_are_refused() -> None:
