@@ -94,14 +94,16 @@ def load_comparison(
     return Comparison(data, arms, facts, encoder)
 
 
-def load_raw(store: Path, raw: str, *, image_size: int = 32) -> TrainingData:
+def load_raw(
+    store: Path, raw: str, *, image_size: int = 32, leave_out: Sequence[str] = ()
+) -> TrainingData:
     """Return one manifest's rows as tensors, for features and out-of-fold probabilities.
 
-    Tables are encoded as their manifest says.
+    Tables are encoded as their manifest says; the columns `leave_out` are not read.
     """
     manifest = read_manifest(store, raw)
     keys, content = _read_pool(store, manifest, image_size)
-    return _tensors(manifest, keys, content["split"], content)[0]
+    return _tensors(manifest, keys, content["split"], content, leave_out)[0]
 
 
 def _read_pool(

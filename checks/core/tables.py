@@ -197,5 +197,5 @@ def _explain(broken: SchemaErrors) -> str:
 MODELS: Mapping[str, type[Table]] = MappingProxyType({
     "samples": Samples, "metrics": Keyed, "scores": Keyed, "features": Keyed,
     "findings": Findings, "cells": Cells, "decisions": Decisions, "repairs": Repairs,
-    "curves": Curves,
+    "probabilities": Probabilities, "curves": Curves,
 })  # fmt: skip

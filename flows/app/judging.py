@@ -32,9 +32,12 @@ def check_digests(config: Config, modality: str) -> list[object]:
 
 
 def judge(
-    config: Config, run: RunFolder, source: Any, features: pl.DataFrame | None
+    config: Config, run: RunFolder, source: Any, known: Mapping[str, pl.DataFrame]
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Return findings, scores (a row for every sample) and facts of set checks and contract."""
+    """Return findings, scores (a row for every sample) and facts of set checks and contract.
+
+    known: what was learnt or given about samples: features, probabilities, as far as there are.
+    """
     samples, metrics = run.read_table("samples"), run.read_table("metrics")
     checks = chosen_checks(config, source.modality)
     kinds = {kind: [c for c in checks if c.kind == kind] for kind in ("row", "cell", "set")}
@@ -52,8 +55,7 @@ def judge(
             judged = judge_contract(source.scan(), ids, _load_contract(config))
             found.append(judged.findings)
             told = judged.facts
-    if features is not None:
-        tables["features"] = features.lazy()
+    tables |= {name: table.lazy() for name, table in known.items()}
     outcome = run_set_checks(tables, kinds["set"])
     findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
     return findings.sort(FINDING_KEY), outcome.scores, {**outcome.facts, **told}

@@ -29,6 +29,7 @@ KEYS = {
     "findings": ["sample_id", "check_id", "column"],
     "cells": ["sample_id", "column"],
     "repairs": ["sample_id", "column"],
+    "probabilities": ["sample_id", "class_name"],
     "curves": ["tier", "arm", "seed", "step"],
 }
 __all__ = ["RunFolder", "StoreError", "disk_error", "open_run", "run_folder", "writing"]
