@@ -6,7 +6,7 @@ bounded by the rows, columns and trees that a fold may have.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,8 @@ TINY = 1e-9
 DIGITS = 6
 CLASSES_MAX = 100
 LEAF_MIN, LEAF_MAX, LEAF_SHARE = 5, 40, 50  # rows in a leaf: a fiftieth of the rows, bounded
-TREE = {"max_leaf_nodes": 15, "l2_regularization": 5.0}
+TREE = {"max_leaf_nodes": 8, "l2_regularization": 5.0, "max_features": 0.4}
+REPEATS = 2
 DEALT_BELOW = 10  # contents of a class for each fold: smaller classes are dealt out evenly
 _FOLD, _DRAW = 1, 2
 _NOBODY = np.iinfo(np.int64).max
@@ -54,7 +55,12 @@ class _Part(NamedTuple):
 
 
 def boosted_out_of_fold(
-    data: TrainingData, *, folds: int = 5, seed: int = 0, rows_max: int = ROWS_MAX
+    data: TrainingData,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    rows_max: int = ROWS_MAX,
+    repeats: int = REPEATS,
 ) -> OutOfFold:
     """Return class probabilities for every row, each by trees that its content was kept from.
 
@@ -69,10 +75,12 @@ def boosted_out_of_fold(
         data: of a table: numbers, codes and levels.
         folds: at least 2.
         seed: of folds and draws.
+        repeats: times that all is dealt out anew; the scores are averaged.
         rows_max: rows fitted on in a fold; fewer where there are more than 100 columns.
 
     Returns:
-        probs (N, classes), 0 for a class that no train row has. fold -1 where a row has none.
+        probs (N, classes), 0 for a class that no train row has. fold, of the first deal, -1 where
+        a row has none.
 
     Raises:
         TrainingError: fewer labelled train rows than folds, fewer than two or more than 100
@@ -93,15 +101,16 @@ def boosted_out_of_fold(
     """
     known = _refuse(data, folds)
     matrix, categories = _columns(data)
-    dealt = _deal(data, folds, seed)
     settings = {**_settings(known.size), "categorical_features": categories}
     stages = np.zeros((settings["max_iter"] // STEP, data.labels.size, known.size), np.float32)
     widest = max(ROWS_MIN, min(rows_max, CELLS_MAX // matrix.shape[1]))
-    for number in range(folds):
-        part = _part(data, dealt, number, widest)
+    deals = [_deal(data, folds, seed + again) for again in range(repeats)]
+    for again, number in product(range(repeats), range(folds)):
+        part = _part(data, deals[again], number, widest)
         labels = np.searchsorted(known, data.labels[part.fit])
-        _add_scores(stages, matrix, labels, part, settings)
-    judged = np.where((data.split == 0) & (data.labels >= 0), dealt.fold, -1)
+        _add_scores(stages, matrix, labels, part, {**settings, "random_state": again})
+    judged = np.where((data.split == 0) & (data.labels >= 0), deals[0].fold, -1)
+    stages /= repeats
     return OutOfFold(data.keys, _choose(data, stages, known), judged)
 
 
@@ -189,7 +198,7 @@ def _add_scores(
         return
     leaf = max(LEAF_MIN, min(LEAF_MAX, labels.size // LEAF_SHARE))
     model = HistGradientBoostingClassifier(
-        **settings, min_samples_leaf=leaf, early_stopping=False, random_state=0,
+        **settings, min_samples_leaf=leaf, early_stopping=False,
     )  # fmt: skip
     with threadpool_limits(1):
         model.fit(matrix[part.fit], labels)
