@@ -47,15 +47,14 @@ def read_embedding(config: Config, source: Any, samples: pl.DataFrame) -> Eviden
     if not 1 <= width <= WIDTH_MAX:
         raise SourceError(where, "vectors of this width cannot be used", got=width,
                           allowed=f"1 to {WIDTH_MAX} numbers.")  # fmt: skip
-    fits = (widths == width).fill_null(value=False).to_numpy()
+    fits: NDArray[np.bool_] = (widths == width).fill_null(value=False).to_numpy()
     flat = column.filter(pl.Series(fits)).explode().cast(pl.Float64, strict=False)
     matrix = np.full((given.height, width), np.nan)
     matrix[fits] = flat.fill_null(float("nan")).to_numpy().reshape(-1, width)
     with np.errstate(over="ignore"):
         small = matrix.astype(np.float32)
     finite = np.isfinite(small).all(axis=1)
-    why = pl.Series([None if ok else FINITE if fit else WIDTH
-                     for fit, ok in zip(fits, finite, strict=True)], dtype=pl.String)  # fmt: skip
+    why = _tell(np.select([~fits, ~finite], [WIDTH, FINITE], ""))
     told = given.select("sample_id", features=pl.Series(small, dtype=pl.Array(pl.Float32, width)))
     table, facts = settle(where, told, why, samples, strangers)
     return Evidence(table, {**facts, "width": width})
@@ -110,7 +109,10 @@ def read_class_scores(config: Config, source: Any, samples: pl.DataFrame) -> Evi
 
 
 def as_long(
-    ids: pl.Series, probs: Matrix, classes: Sequence[str], fold: NDArray[np.int64] | None = None
+    ids: pl.Series,
+    probs: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    fold: NDArray[np.int64] | None = None,
 ) -> pl.DataFrame:
     """Return tables.Probabilities of probabilities (N, K); fold -1 where none is given."""
     count = len(classes)
@@ -131,8 +133,11 @@ def _judge(matrix: Matrix) -> pl.Series:
     outside = ((matrix < -SUM_SLACK) | (matrix > 1 + SUM_SLACK)).any(axis=1)
     total = np.where(np.isfinite(matrix), matrix, 0).sum(axis=1)
     odd = np.abs(total - 1) > SUM_SLACK
-    told = np.select([~finite, outside, odd], [FINITE, BETWEEN, SUMS], "")
-    return pl.Series(told.tolist(), dtype=pl.String).replace("", None)
+    return _tell(np.select([~finite, outside, odd], [FINITE, BETWEEN, SUMS], ""))
+
+
+def _tell(reasons: NDArray[Any]) -> pl.Series:
+    return pl.Series(reasons.tolist(), dtype=pl.String).replace("", None)
 
 
 def match_classes(where: str, columns: dict[str, str], samples: pl.DataFrame) -> list[str]:

@@ -70,7 +70,8 @@ def compute_class_scores(config: Config, run: RunFolder, raw: Any) -> pl.DataFra
         return None
     leave_out = tuple(stored_name(name) for name in config.training.leave_out)
     folder = cache_of(config, run)
-    held = folder / f"{SCORES}{digest([BOOSTED_VERSION, raw.digest, leave_out])[:24]}.parquet"
+    rules = [BOOSTED_VERSION, raw.logical_digest, raw.classes, raw.encoding, leave_out]
+    held = folder / f"{SCORES}{digest(rules)[:24]}.parquet"
     if held.is_file():
         with suppress(pl.exceptions.PolarsError, OSError):  # a damaged one is made anew
             return pl.read_parquet(held, glob=False)
