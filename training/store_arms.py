@@ -99,7 +99,7 @@ def load_raw(
 ) -> TrainingData:
     """Return one manifest's rows as tensors, for features and runs that judge labels.
 
-    Tables are encoded as their manifest says, without the columns to leave out.
+    Tables are encoded as their manifest says; the columns `leave_out` are not read.
     """
     manifest = read_manifest(store, raw)
     keys, content = _read_pool(store, manifest, image_size)

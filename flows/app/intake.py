@@ -19,6 +19,7 @@ from checks.metrics.tabular_profile import TableProfile
 from checks.sources.identity import identify
 from checks.sources.source import open_source
 from flows.app.config import Config, digest
+from flows.app.evidence import leave_aside, own_columns
 from flows.app.progress import Progress, quiet
 from flows.app.store import RunFolder
 
@@ -56,16 +57,19 @@ def open_data(config: Config) -> Any:
     """Return the source that `config` names; the same one while `one_look` holds.
 
     Raises:
-        SourceError: it cannot be reached, has no known shape or not the columns named.
+        SourceError: it cannot be reached, has no known shape or not the columns named, among
+            them those of [labels], which are no data of the source.
     """
     asked = config.source
-    return once(
-        ("source", config.anchor, asked),
-        lambda: open_source(
+
+    def look() -> Any:
+        found = open_source(
             config.location, kind=asked.kind, label=asked.label, image=asked.image,
             split=asked.split, exclude=asked.exclude,
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
+        return leave_aside(found, config)
+
+    return once(("source", config.anchor, asked, own_columns(config)), look)
 
 
 def reread(config: Config, run: RunFolder, source: Any, entries: pl.DataFrame) -> Verified:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -33,15 +32,11 @@ def check_digests(config: Config, modality: str) -> list[object]:
 
 
 def judge(
-    config: Config,
-    run: RunFolder,
-    source: Any,
-    features: pl.DataFrame | None,
-    trained: Mapping[str, pl.DataFrame] = MappingProxyType({}),
+    config: Config, run: RunFolder, source: Any, known: Mapping[str, pl.DataFrame]
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Return findings, scores (a row for every sample) and facts of set checks and contract.
 
-    trained: further tables for set checks, by name: dynamics, probabilities.
+    known: what was learnt or given about samples: features, probabilities, as far as there are.
     """
     samples, metrics = run.read_table("samples"), run.read_table("metrics")
     checks = chosen_checks(config, source.modality)
@@ -60,9 +55,7 @@ def judge(
             judged = judge_contract(source.scan(), ids, _load_contract(config))
             found.append(judged.findings)
             told = judged.facts
-    if features is not None:
-        tables["features"] = features.lazy()
-    tables |= {name: table.lazy() for name, table in trained.items()}
+    tables |= {name: table.lazy() for name, table in known.items()}
     outcome = run_set_checks(tables, kinds["set"])
     findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
     return findings.sort(FINDING_KEY), outcome.scores, {**outcome.facts, **told}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,85 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from flows.app.config import Config
+from flows.app.config import Config, digest
+from flows.app.evidence_values import as_long, read_class_scores, read_embedding
+from flows.app.intake import cache_of
 from flows.app.packing import stored_name
 from flows.app.progress import Progress, quiet
-from flows.app.store import RunFolder
+from flows.app.store import RunFolder, writing
+from training.boosted import BOOSTED_VERSION, boosted_out_of_fold
 from training.encoder import fit_encoder, one_hot
 from training.errors import TrainingError
 from training.features import compute_features, reduce
 from training.jobs import repeatable
 from training.resident import Resident, load_resident
+from training.store_arms import load_raw
 
 SIDE_MAX_PX, SIDE_MIN_PX, SIDE_STEP_PX = 32, 16, 4
 TABLE_WIDTH = 64  # columns of a table's feature vector after the principal components
 ROWS_MIN = 40  # fewer rows fit no features
+SCORES = "scores-"  # files of the cache
 SPLITS = ("train", "val", "test")
+
+
+def learn_tables(
+    config: Config, run: RunFolder, source: Any, raw: Any
+) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    """Return what ranking checks read, by name: features and probabilities, as far as there are.
+
+    What [labels] names comes first; else features of `raw`, and of a table out-of-fold class
+    scores. The second mapping tells what of the user's own was used and what was set aside.
+
+    Raises:
+        SourceError: what [labels] names cannot be used.
+        TrainingError: the raw shards are damaged, or do not fit into memory.
+    """
+    samples = run.read_table("samples")
+    given = {
+        "features": read_embedding(config, source, samples),
+        "probabilities": read_class_scores(config, source, samples),
+    }
+    made = {"features": compute_feature_table, "probabilities": compute_class_scores}
+    tables: dict[str, pl.DataFrame] = {}
+    for name, own in given.items():
+        table = own.table if own is not None else made[name](config, run, raw)
+        if table is not None:
+            tables[name] = table
+    return tables, {name: own.facts for name, own in given.items() if own is not None}
+
+
+def compute_class_scores(config: Config, run: RunFolder, raw: Any) -> pl.DataFrame | None:
+    """Return tables.Probabilities of a table's rows by boosted trees; None of images.
+
+    Also None where trees cannot tell: too few rows, one class or more than 100, no column that
+    varies. Kept in the cache by the content of the raw shards: a change of the checks costs
+    nothing. The columns of [training] leave_out are not read.
+    """
+    rows = raw.split("train").rows if raw.kind == "table" and "train" in raw.splits else 0
+    if rows < ROWS_MIN or raw.encoding is None:
+        return None
+    leave_out = tuple(stored_name(name) for name in config.training.leave_out)
+    folder = cache_of(config, run)
+    rules = [BOOSTED_VERSION, raw.logical_digest, raw.classes, raw.encoding, leave_out]
+    held = folder / f"{SCORES}{digest(rules)[:24]}.parquet"
+    if held.is_file():
+        with suppress(pl.exceptions.PolarsError, OSError):  # a damaged one is made anew
+            return pl.read_parquet(held, glob=False)
+    data = load_raw(run.file("shards"), raw.digest, leave_out=leave_out)
+    try:
+        scored = boosted_out_of_fold(data)
+    except TrainingError:  # few labels, one class, too many of them
+        return None
+    order = np.argsort(data.keys, kind="stable")
+    table = as_long(
+        pl.Series(data.keys[order].tolist(), dtype=pl.String), scored.probs[order], data.classes,
+        scored.fold[order],
+    )  # fmt: skip
+    for old in folder.glob(f"{SCORES}*.parquet"):
+        old.unlink(missing_ok=True)
+    with writing(held) as file:
+        table.write_parquet(file)
+    return table
 
 
 def compute_feature_table(config: Config, run: RunFolder, raw: Any) -> pl.DataFrame | None:

@@ -29,7 +29,10 @@ class SourceSection(Section):
 
 
 class LabelsSection(Section):
-    """[labels]: what is done to labels before anything else sees them."""
+    """[labels]: how labels are spelt, and what is known of them beside the data.
+
+    Columns named here are evidence about labels: no check, profile or network takes them for data.
+    """
 
     rename: dict[str, str] = Field(
         {}, description="Labels that are spelt anew, in every split: as they are, as they shall be."
@@ -41,10 +44,36 @@ class LabelsSection(Section):
         0, ge=0, le=20, description="Networks that score what they never saw, 2 or more; 0: none."
     )
 
+    embedding: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of vectors, or a .parquet or .csv file with sample_id, or uri and row;"
+        " checks read it in place of our features.",
+    )
+    probabilities: str | tuple[str, ...] | None = Field(
+        None,
+        description="Columns of a model's out-of-sample class scores, one for each class, or a"
+        " .parquet or .csv file of them with sample_id, or uri and row.",
+    )
+
     @model_validator(mode="after")
     def _part_twice(self) -> LabelsSection:
         if self.folds == 1:
             message = "folds = 1 leaves nothing to train on; 0 is none, 2 or more train"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _name_scores(self) -> LabelsSection:
+        told = self.probabilities
+        if isinstance(told, str) and not told.lower().endswith((".parquet", ".csv")):
+            message = f"probabilities is a list of columns or a .parquet or .csv file, no {told!r}"
+            raise ValueError(message)
+        if isinstance(told, tuple) and (len(told) < 2 or len(set(told)) < len(told)):  # noqa: PLR2004
+            message = f"probabilities needs two or more columns, each once (got {list(told)})"
+            raise ValueError(message)
+        if isinstance(told, tuple) and self.embedding in told:
+            message = f"column {self.embedding!r} cannot be both embedding and probabilities"
             raise ValueError(message)
         return self
 

@@ -94,13 +94,15 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     """Judge the samples: findings.parquet, scores.parquet, drift.json, the gate's gate.json.
 
     Of a table also cells.parquet, a verdict on each flagged cell, and rows_to_mark.csv. The raw
-    shards are written on the way, for the features that label and outlier checks read.
+    shards are written on the way, for the features and class scores that label and outlier checks
+    read: features.parquet, and of a table, or where [labels] names them, probabilities.parquet.
 
     Raises:
         StoreError: the samples have not been profiled.
         GristmillError: a check, the contract or the gate's suite is wrong.
     """
     from flows.app.baseline import measure_drift  # noqa: PLC0415 - slow imports
+    from flows.app.evidence import mark_evidence  # noqa: PLC0415
     from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
 
     source = open_data(config)
@@ -111,6 +113,8 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     settings = config.section_digest("source", "contract", "drift", "gate", "shards")
     rules = [
         config.training.image_size,
+        config.training.leave_out,
+        mark_evidence(config, source),
         _file(config, config.drift.baseline),
         _file(config, config.checks.labels),
         _settings_of_label_runs(config),
@@ -120,23 +124,25 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     if run.fresh("check", inputs) and run.has("shards"):
         return _skipped("check")
     from flows.app.dynamics import train_on_labels  # noqa: PLC0415 - torch is slow to import
-    from flows.app.learning import compute_feature_table  # noqa: PLC0415
+    from flows.app.learning import learn_tables  # noqa: PLC0415
     from flows.app.packing import write_raw  # noqa: PLC0415
     from flows.app.wrong_cells import write_cells  # noqa: PLC0415
 
     run.discard(_from("check"))
     samples = run.read_table("samples")
     raw = write_raw(run.file("shards"), source, samples, _unreadable(run), config)
-    features = compute_feature_table(config, run, raw)
-    if features is not None:
-        run.write_table("features", features)
     trained = train_on_labels(config, run, raw, progress)
-    findings, scores, facts = judge(config, run, source, features, trained)
+    known, told = learn_tables(config, run, source, raw)
+    trained = {name: table for name, table in trained.items() if name not in told}
+    for name, table in known.items():
+        if name not in trained:
+            run.write_table(name, table)
+    findings, scores, facts = judge(config, run, source, {**known, **trained})
     run.write_table("findings", findings)
     if source.modality == "table":
         write_cells(config, run, source, findings)
     run.write_table("scores", scores)
-    run.write_json("checks.json", {"raw_manifest": raw.digest, "facts": facts})
+    run.write_json("checks.json", {"raw_manifest": raw.digest, "facts": facts, "evidence": told})
     drift = measure_drift(config, run, source)
     gate = run_gate(config, run, source, findings, drift)
     return _done(run, "check", inputs, findings=findings.height, gate=gate)

@@ -49,7 +49,7 @@ def test_a_contract_in_the_line(tmp_path: Path) -> None:
     profile(config, run)
     need_rows(config, run, open_data(config))
     source = open_data(config)
-    found, _, facts = judge(config, run, source, None)
+    found, _, facts = judge(config, run, source, {})
     run.write_json("checks.json", {"facts": facts})
     gate = run_gate(config, run, source, found)
 
