@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from checks.labels import leave_one_out
 from checks.labels.leave_one_out import BLOCK, Floats
 
+Real = TypeVar("Real", np.float32, np.float64)
 LANDMARKS = 2048
 JITTER = 1e-5  # below it, directions of the landmarks are rounding noise
 TRIED_ROWS, TRIED_LANDMARKS = 2000, 400
@@ -80,23 +82,27 @@ def _settle(
 ) -> Space:
     rows = np.sort(drawn)
     landmarks = leave_one_out.finite((features[rows] - centre) / scale)
-    among = _kernel(landmarks, landmarks, sharpness).astype(np.float64)
+    exact = landmarks.astype(np.float64)  # in float32 the matrix of many landmarks has no root
+    among = _kernel(exact, exact, sharpness)
     root = np.linalg.cholesky((among + among.T) / 2 + JITTER * np.eye(len(rows)))
     turn = np.linalg.inv(root).T.astype(np.float32)
     return Space(centre, scale, landmarks, np.ascontiguousarray(turn), sharpness)
 
 
 def _length(features: Floats, centre: Floats, scale: Floats) -> np.float32:
-    """Root of the mean squared norm of the rows, at least a trace above 0."""
+    """Root of the mean squared norm of the rows, kept above what rounding leaves of no spread."""
     total = 0.0
     for start in range(0, len(features), BLOCK):
         block = leave_one_out.finite((features[start : start + BLOCK] - centre) / scale)
         total += float(np.square(block).sum(axis=1).sum(dtype=np.float64))
-    return np.float32(max(np.sqrt(total / len(features)), 1e-6))
+    least = leave_one_out.FLAT * (float(np.linalg.norm(centre / scale)) + leave_one_out.FLAT)
+    return np.float32(max(np.sqrt(total / len(features)), least))
 
 
-def _kernel(rows: Floats, landmarks: Floats, sharpness: float) -> Floats:
+def _kernel(
+    rows: npt.NDArray[Real], landmarks: npt.NDArray[Real], sharpness: float
+) -> npt.NDArray[Real]:
     ends = np.einsum("ij,ij->i", landmarks, landmarks)
     gaps = np.einsum("ij,ij->i", rows, rows)[:, None] + ends - 2 * (rows @ landmarks.T)
-    near: Floats = np.exp(np.maximum(gaps, 0) * np.float32(-sharpness))
+    near: npt.NDArray[Real] = np.exp(np.maximum(gaps, 0) * rows.dtype.type(-sharpness))
     return near

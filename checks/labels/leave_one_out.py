@@ -109,12 +109,12 @@ def predict_left_out(spectrum: Spectrum, targets: Floats, penalty: float) -> Flo
 def fit(spectrum: Spectrum, targets: Floats, penalty: float) -> tuple[Floats, Floats]:
     """Return the intercept (K,) and the weights (D, K) in the principal axes."""
     mean = targets.mean(axis=0, dtype=np.float64).astype(np.float32)
-    moments = spectrum.rows.T @ (targets - mean)
-    return mean, (moments / (spectrum.eigenvalues + penalty)[:, None]).astype(np.float32)
+    products = spectrum.rows.T @ (targets - mean)
+    return mean, (products / (spectrum.eigenvalues + penalty)[:, None]).astype(np.float32)
 
 
 def moments(rows: Floats) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each column over its finite values; 1 where it is flat."""
+    """Return mean and deviation of each column over its finite values; 1 where it is flat."""
     count, total, square = (np.zeros(rows.shape[1]) for _ in range(3))
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK].astype(np.float64)

@@ -18,7 +18,8 @@ Ints = npt.NDArray[np.int64]
 STEPS = 60  # of either round; the ranking stands still well before
 ROWS_MAX = 20_000
 RIGHT_AT_FIRST = 0.8
-CONFIRMED = 5.0  # labels a class taken as right beforehand: a class without samples is no other's
+SEEN, SEEN_RIGHT = 5.0, 0.9  # labels of a class taken as seen before, share of them right
+FEW = 50.0  # wrong labels of a class at which its concentration counts half
 LEVEL = 1e-3  # weight of the squared class offsets
 VOTE_FLOOR = 0.02  # added to a share of neighbours: one of fifty
 TINY = 1e-12
@@ -48,6 +49,8 @@ class NoiseModel:
     def concentration(self, beliefs: Doubles) -> float:
         """Return how much wrong labels of a class fall into one other: 0 evenly, 1 all in one.
 
+        A class with few wrong labels counts less: a handful never falls evenly.
+
         Args:
             beliefs: shape (N, K), for the size of each class.
         """
@@ -56,9 +59,11 @@ class NoiseModel:
             return 0.0
         moved = self.matrix * beliefs.mean(axis=0)[:, None] * (1 - np.eye(count))
         rows = moved.sum(axis=1)
-        share = float((np.square(moved).sum(axis=1) / np.maximum(rows, TINY)).sum())
         even = 1 / (count - 1)
-        return max(0.0, share / max(float(rows.sum()), TINY) - even) / (1 - even)
+        share = np.square(moved).sum(axis=1) / np.maximum(np.square(rows), TINY)
+        known = rows / (rows + FEW / len(beliefs))
+        focus = np.maximum(share - even, 0) / (1 - even) * known
+        return float((rows * focus).sum() / max(float(rows.sum()), TINY))
 
     def wrong_chance(self, beliefs: Doubles, labels: Ints) -> Doubles:
         """Return P(given label is wrong | x, given label) by Bayes' rule, (N,)."""
@@ -97,22 +102,30 @@ def fit_noise(scores: Floats, votes: Floats, labels: Ints) -> NoiseModel:
     return NoiseModel(10.0 * float(now[0]), float(now[1]), now[2 : 2 + count], matrix)
 
 
-def _loss(now: Doubles, table: Doubles, labels: Ints, held: bool) -> tuple[float, Doubles]:  # noqa: FBT001
+def _loss(now: Doubles, table: Doubles, labels: Ints, held: bool) -> tuple[float, Doubles]:
     """Negative mean log likelihood with what is assumed beforehand, and its gradient."""
     _, size, count = table.shape
     offset, matrix = now[2 : 2 + count], softmax(now[2 + count :].reshape(count, count))
     beliefs = softmax(now[0] * table[0] + now[1] * table[1] + offset)
     likely = np.maximum(_given(beliefs @ matrix, labels), TINY)
-    stay, prior = np.maximum(matrix.diagonal(), TINY), CONFIRMED / size
-    loss = -np.log(likely).mean() - prior * np.log(stay).sum() + LEVEL / 2 * np.square(offset).sum()
+    seen = _seen_before(count) / size
+    loss = -np.log(likely).mean() - (seen * np.log(np.maximum(matrix, TINY))).sum()
+    loss += LEVEL / 2 * np.square(offset).sum()
     pull = -matrix.T[labels] / (likely * size)[:, None]
     logits = beliefs * (pull - (beliefs * pull).sum(axis=1, keepdims=True))
     chosen = np.zeros((size, count))
     chosen[np.arange(size), labels] = -1 / (likely * size)
-    cells = beliefs.T @ chosen - np.diag(prior / stay)
-    cells = matrix * (cells - (matrix * cells).sum(axis=1, keepdims=True))
+    cells = matrix * (beliefs.T @ chosen)
+    cells = cells - matrix * cells.sum(axis=1, keepdims=True)
+    cells += matrix * seen.sum(axis=1, keepdims=True) - seen
     slopes = [(logits * table[0]).sum(), 0.0 if held else (logits * table[1]).sum()]
     return float(loss), np.concatenate([slopes, logits.sum(axis=0) + LEVEL * offset, cells.ravel()])
+
+
+def _seen_before(count: int) -> Doubles:
+    """What was seen before the data, so that an empty class is not used for another: (K, K)."""
+    other = (1 - SEEN_RIGHT) / (count - 1)
+    return SEEN * (np.full((count, count), other) + (SEEN_RIGHT - other) * np.eye(count))
 
 
 def softmax(logits: Doubles) -> Doubles:

@@ -130,7 +130,16 @@ def gather(
         votes = _count_votes(neighbours, labels[references], class_count)
         noise = fit_noise(scores, votes, labels)
     return Evidence(
-        class_count, space, spectrum, stretch, points[references], prior, neighbours, references, penalty, noise
+        class_count,
+        space,
+        spectrum,
+        stretch,
+        points[references],
+        prior,
+        neighbours,
+        references,
+        penalty,
+        noise,
     )
 
 
@@ -154,7 +163,7 @@ def judge(evidence: Evidence, labels: Ints) -> Verdict:
         scores = leave_one_out.predict_left_out(evidence.spectrum, targets, evidence.penalty)
         given = labels[evidence.references]
         votes = _count_votes(evidence.neighbours, given, evidence.class_count)
-        return _weigh(evidence.noise, scores, votes, evidence.prior, labels, None)
+        return _weigh(evidence.noise, scores, votes, evidence.prior, labels, among=None)
 
 
 def judge_others(
@@ -181,7 +190,7 @@ def judge_others(
         neighbours, _ = nearest(queries, evidence.points, nobody, evidence.neighbours.shape[1])
         votes = _count_votes(neighbours, labels[evidence.references], evidence.class_count)
         scores = (mean + rows @ weights).astype(np.float32)
-        return _weigh(evidence.noise, scores, votes, prior, given, judged)
+        return _weigh(evidence.noise, scores, votes, prior, given, among=judged)
 
 
 def _count_votes(neighbours: Ints, labels: Ints, class_count: int) -> Floats:
@@ -193,7 +202,7 @@ def _count_votes(neighbours: Ints, labels: Ints, class_count: int) -> Floats:
 
 
 def _weigh(
-    noise: NoiseModel, scores: Floats, votes: Floats, prior: Floats | None, labels: Ints,
+    noise: NoiseModel, scores: Floats, votes: Floats, prior: Floats | None, labels: Ints, *,
     among: Verdict | None,
 ) -> Verdict:  # fmt: skip
     """Average the ranks, taken within `among` where that is given.
