@@ -54,9 +54,9 @@ class Verdict:
     doubt: 1 - P(true class is the given one | x). against: share of neighbours that disagree.
     wrong: P(the given label is wrong | x, label). disbelief: 1 - p(given) by the trained model, or
     None. flaggable: neither the model nor the neighbours' plurality gives the label that is given.
-    surprised: the models' first choice is not the given label. confidence: log odds of its first
-    choice against the second. chances, beliefs: shape (N, K), left-out class scores of the given
-    and of the true label.
+    chances, beliefs: shape (N, K), left-out class scores of the given and of the true label.
+    surprised: the first of the chances is not the given label. confidence: its log odds against
+    the second; of the chances, as the surer beliefs see noise in a set that has none.
     """
 
     suspicion: Doubles
@@ -216,19 +216,21 @@ def _weigh(
     focus = noise.concentration(beliefs if among is None else among.beliefs.astype(np.float64))
     total = (1 - focus) * _rank(doubt, among.doubt if among else doubt)
     total = total + focus * _rank(wrong, among.wrong if among else wrong)
-    weight, disbelief, belief = 1.0, None, beliefs
+    weight, disbelief, belief, chances = 1.0, None, beliefs, beliefs @ noise.matrix
+    heard = chances
     if prior is not None:
         disbelief, belief = 1 - _given(prior, labels), (beliefs + prior) / 2
+        heard = (chances + prior) / 2
         crowd = disbelief if among is None or among.disbelief is None else among.disbelief
         total, weight = total + _rank(disbelief, crowd), 2.0
     favourite = belief.argmax(axis=1).astype(np.int64)
-    first, second = np.sort(belief, axis=1)[:, :-3:-1].T + TINY
+    first, second = np.sort(heard, axis=1)[:, :-3:-1].T + TINY
     plural = votes.max(axis=1) > _given(votes, labels)
     return Verdict(
         suspicion=(total / weight).round(9), doubt=doubt, against=against, wrong=wrong,
-        disbelief=disbelief, proposed=favourite, surprised=favourite != labels,
+        disbelief=disbelief, proposed=favourite, surprised=heard.argmax(axis=1) != labels,
         flaggable=(favourite != labels) & plural, confidence=np.log(first / second),
-        chances=(beliefs @ noise.matrix).astype(np.float32), beliefs=beliefs.astype(np.float32),
+        chances=chances.astype(np.float32), beliefs=beliefs.astype(np.float32),
     )  # fmt: skip
 
 
