@@ -30,14 +30,15 @@ class Spectrum:
 
     def project(self, features: Floats) -> Floats:
         """Return other samples in the same axes: shape (M, D)."""
-        return (_finite((features - self.centre) / self.scale) @ self.axes).astype(np.float32)
+        return (finite((features - self.centre) / self.scale) @ self.axes).astype(np.float32)
 
 
-def decompose(features: Floats) -> Spectrum:
-    """Standardise the features and turn them into their principal axes.
+def decompose(features: Floats, *, standardise: bool = True) -> Spectrum:
+    """Centre and standardise the features and turn them into their principal axes.
 
     Args:
         features: shape (N, D), any scale; what is not finite counts as the column's mean.
+        standardise: divide each column by its deviation; no where the scales carry meaning.
 
     Cost: O(N * D^2 + D^3); memory two copies of `features`.
 
@@ -45,9 +46,10 @@ def decompose(features: Floats) -> Spectrum:
     [2.0, 0.0]
     """
     rows = features.astype(np.float32)
-    centre, scale = _moments(rows)
+    centre, scale = moments(rows)
+    scale = scale if standardise else np.ones_like(scale)
     for start in range(0, len(rows), BLOCK):
-        rows[start : start + BLOCK] = _finite((rows[start : start + BLOCK] - centre) / scale)
+        rows[start : start + BLOCK] = finite((rows[start : start + BLOCK] - centre) / scale)
     values, vectors = np.linalg.eigh((rows.T @ rows).astype(np.float64))
     axes = np.ascontiguousarray(vectors[:, ::-1]).astype(np.float32)
     for start in range(0, len(rows), BLOCK):
@@ -55,8 +57,10 @@ def decompose(features: Floats) -> Spectrum:
     return Spectrum(rows, np.maximum(values[::-1], 0.0), centre, scale, axes)
 
 
-def choose_penalty(spectrum: Spectrum, targets: Floats) -> float:
-    """Return the penalty with the smallest left-out squared error, on a grid of the eigenvalues.
+def choose_penalty(spectrum: Spectrum, targets: Floats) -> tuple[float, float]:
+    """Return the penalty with the smallest left-out squared error, and that error.
+
+    The grid lies around the mean eigenvalue.
 
     Args:
         spectrum: of N samples.
@@ -68,7 +72,8 @@ def choose_penalty(spectrum: Spectrum, targets: Floats) -> float:
         float(np.square(predict_left_out(spectrum, targets, penalty) - targets).mean())
         for penalty in grid
     ]
-    return grid[int(np.argmin(errors))]
+    best = int(np.argmin(errors))
+    return grid[best], errors[best]
 
 
 def predict_left_out(spectrum: Spectrum, targets: Floats, penalty: float) -> Floats:
@@ -104,12 +109,12 @@ def predict_left_out(spectrum: Spectrum, targets: Floats, penalty: float) -> Flo
 def fit(spectrum: Spectrum, targets: Floats, penalty: float) -> tuple[Floats, Floats]:
     """Return the intercept (K,) and the weights (D, K) in the principal axes."""
     mean = targets.mean(axis=0, dtype=np.float64).astype(np.float32)
-    moments = spectrum.rows.T @ (targets - mean)
-    return mean, (moments / (spectrum.eigenvalues + penalty)[:, None]).astype(np.float32)
+    products = spectrum.rows.T @ (targets - mean)
+    return mean, (products / (spectrum.eigenvalues + penalty)[:, None]).astype(np.float32)
 
 
-def _moments(rows: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column over its finite values; 1 where it is flat."""
+def moments(rows: Floats) -> tuple[Floats, Floats]:
+    """Return mean and deviation of each column over its finite values; 1 where it is flat."""
     count, total, square = (np.zeros(rows.shape[1]) for _ in range(3))
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK].astype(np.float64)
@@ -124,5 +129,6 @@ def _moments(rows: Floats) -> tuple[Floats, Floats]:
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def _finite(values: Floats) -> Floats:
+def finite(values: Floats) -> Floats:
+    """Return the values, changed in place: 0 where they are not finite."""
     return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

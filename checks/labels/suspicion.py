@@ -5,57 +5,71 @@ Shapes: N train samples, M others, D features, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from checks.labels import leave_one_out
+from checks.labels.kernel import Space, choose_space
 from checks.labels.leave_one_out import Floats, Spectrum
+from checks.labels.noise import NoiseModel, fit_noise
 from checks.metrics.similarity import nearest
 
 Ints = npt.NDArray[np.int64]
-AXES_MAX = 128
-TEMPERATURES = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
-NEIGHBOUR_WEIGHT = 0.5
-TINY = np.float32(1e-9)
+Doubles = npt.NDArray[np.float64]
+TINY = 1e-9
+FAINT = 0.03  # of the widest column's deviation: what is below is stretched no more
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What does not depend on the given labels of the samples judged; N samples, K classes.
 
+    spectrum: of the kernel features. stretch: shape (D,). points: shape (R, D), the references as
+    neighbours were looked for: scaled, stretched, of length 1.
     prior: shape (N, K) or None, out-of-sample class scores from a trained model.
-    own: shape (N,), place among the references or -1. references: places of the references.
+    references: places of the samples among which neighbours are looked for. penalty, noise: few
+    numbers, fitted to the labels at hand when it was gathered.
     """
 
     class_count: int
+    space: Space
     spectrum: Spectrum
+    stretch: Floats
+    points: Floats
     prior: Floats | None
     neighbours: Ints
     references: Ints
     penalty: float
-    temperature: float
+    noise: NoiseModel
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One value for each sample: suspicion 0..1, the parts of it, and what is proposed instead.
 
-    doubt: 1 - p(given) by the left-out model. against: share of neighbours that disagree.
-    disbelief: 1 - p(given) by the trained model, or None. flaggable: neither the model nor the
-    neighbours' plurality gives the label that is given. surprised: the models' first choice is
-    not the given label. confidence: log odds of its first choice against the second.
+    doubt: 1 - P(true class is the given one | x). against: share of neighbours that disagree.
+    wrong: P(the given label is wrong | x, label). disbelief: 1 - p(given) by the trained model, or
+    None. flaggable: neither the model nor the neighbours' plurality gives the label that is given.
+    chances, beliefs: shape (N, K), left-out class scores of the given and of the true label.
+    surprised: the first of the chances is not the given label. confidence: its log odds against
+    the second; of the chances, as the surer beliefs see noise in a set that has none.
     """
 
-    suspicion: npt.NDArray[np.float64]
+    suspicion: Doubles
     doubt: Floats
     against: Floats
+    wrong: Floats
     disbelief: Floats | None
     proposed: Ints
     surprised: npt.NDArray[np.bool_]
     flaggable: npt.NDArray[np.bool_]
-    confidence: npt.NDArray[np.float64]
+    confidence: Doubles
+    chances: Floats
+    beliefs: Floats
 
     def join(self, other: Verdict) -> Verdict:
         """Return both, one after the other."""
@@ -63,17 +77,30 @@ class Verdict:
         if self.disbelief is not None and other.disbelief is not None:
             both = np.concatenate([self.disbelief, other.disbelief])
         names = (
-            "suspicion", "doubt", "against", "proposed", "surprised", "flaggable", "confidence",
+            "suspicion", "doubt", "against", "wrong", "proposed", "surprised", "flaggable",
+            "confidence", "chances", "beliefs",
         )  # fmt: skip
         parts = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
         return Verdict(disbelief=both, **parts)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the linear algebra add in one order: the same bits however many threads there are.
+
+    It costs no time here: on two busy cores, waiting threads burn more than they compute.
+    """
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - not needed to name a check
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def gather(
     matrix: Floats, labels: Ints, class_count: int, *, prior: Floats | None = None,
     neighbour_count: int = 50, reference_count: int = 10_000, seed: int = 0,
 ) -> Evidence:  # fmt: skip
-    """Do all that a change of labels need not repeat: axes, penalty, temperature, neighbours.
+    """Do all that a change of labels need not repeat: kernel, axes, penalty, neighbours, noise.
 
     Args:
         matrix: shape (N, D), features of the train samples.
@@ -82,55 +109,61 @@ def gather(
         prior: shape (N, K), a trained model's out-of-sample class scores.
         neighbour_count: at most; an eighth of the samples where there are few.
         reference_count: neighbours are looked for among this many drawn samples at most.
-        seed: of the draw.
+        seed: of the draws.
     """
-    spectrum = leave_one_out.decompose(matrix)
-    targets = np.eye(class_count, dtype=np.float32)[labels]
-    penalty = leave_one_out.choose_penalty(spectrum, targets)
-    left_out = leave_one_out.predict_left_out(spectrum, targets, penalty)
-    losses = [
-        -np.log(_given(_softmax(left_out * heat), labels) + TINY).mean(dtype=np.float64)
-        for heat in TEMPERATURES
-    ]
-    count = len(labels)
-    drawn = np.random.default_rng(seed).permutation(count)[:reference_count]
-    references = np.sort(drawn).astype(np.int64)
-    own = np.full(count, -1, np.int64)
-    own[references] = np.arange(references.size)
-    points = _directions(spectrum, spectrum.rows)
-    near = min(neighbour_count, max(1, count // 8), references.size - 1)
-    neighbours, _ = nearest(points, points[references], own, near)
-    best = TEMPERATURES[int(np.argmin(losses))]
-    return Evidence(class_count, spectrum, prior, neighbours, references, penalty, best)
+    with one_thread():
+        targets = np.eye(class_count, dtype=np.float32)[labels]
+        space = choose_space(matrix, targets, seed)
+        scaled = space.rescale(matrix)
+        spectrum = leave_one_out.decompose(space.lift(scaled), standardise=False)
+        penalty, _ = leave_one_out.choose_penalty(spectrum, targets)
+        count = len(labels)
+        drawn = np.random.default_rng(seed).permutation(count)[:reference_count]
+        references = np.sort(drawn).astype(np.int64)
+        own = np.full(count, -1, np.int64)
+        own[references] = np.arange(references.size)
+        stretch = _halve(scaled)
+        points = _unit(scaled * stretch)
+        near = min(neighbour_count, max(1, count // 8), references.size - 1)
+        neighbours, _ = nearest(points, points[references], own, near)
+        scores = leave_one_out.predict_left_out(spectrum, targets, penalty)
+        votes = _count_votes(neighbours, labels[references], class_count)
+        noise = fit_noise(scores, votes, labels)
+    return Evidence(
+        class_count,
+        space,
+        spectrum,
+        stretch,
+        points[references],
+        prior,
+        neighbours,
+        references,
+        penalty,
+        noise,
+    )
 
 
-def _directions(spectrum: Spectrum, rows: Floats) -> Floats:
-    """Half-whitened unit vectors of the leading axes: cosine neighbours."""
-    variance = spectrum.eigenvalues[:AXES_MAX] / len(spectrum.rows)
-    scale = np.power(variance + 1e-3 * variance.max() + 1e-12, -0.25)
-    points = rows[:, :AXES_MAX] * scale.astype(np.float32)
-    lengths = np.linalg.norm(points, axis=1, keepdims=True) + np.float32(1e-12)
-    directions: Floats = points / lengths
+def _halve(scaled: Floats) -> Floats:
+    """Factors that make the columns half as unequal, (D,): the largest do not drown the rest."""
+    spread = scaled.std(axis=0, dtype=np.float64)
+    factors: Floats = (1 / np.sqrt(np.maximum(spread, FAINT * spread.max() + TINY))).astype("f4")
+    return factors
+
+
+def _unit(points: Floats) -> Floats:
+    """Points of length 1: their distances are those of cosine neighbours."""
+    directions: Floats = points / (np.linalg.norm(points, axis=1, keepdims=True) + np.float32(TINY))
     return directions
-
-
-def _softmax(logits: Floats) -> Floats:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances: Floats = raised / raised.sum(axis=1, keepdims=True)
-    return chances
-
-
-def _given(table: Floats, labels: Ints) -> Floats:
-    picked: Floats = table[np.arange(len(labels)), labels]
-    return picked
 
 
 def judge(evidence: Evidence, labels: Ints) -> Verdict:
     """Judge the train samples, each by a model and neighbours that leave it out."""
     targets = np.eye(evidence.class_count, dtype=np.float32)[labels]
-    scores = leave_one_out.predict_left_out(evidence.spectrum, targets, evidence.penalty)
-    votes = _count_votes(evidence.neighbours, labels[evidence.references], evidence.class_count)
-    return _weigh(scores * evidence.temperature, votes, evidence.prior, labels, None)
+    with one_thread():
+        scores = leave_one_out.predict_left_out(evidence.spectrum, targets, evidence.penalty)
+        given = labels[evidence.references]
+        votes = _count_votes(evidence.neighbours, given, evidence.class_count)
+        return _weigh(evidence.noise, scores, votes, evidence.prior, labels, among=None)
 
 
 def judge_others(
@@ -148,15 +181,16 @@ def judge_others(
         judged: the train samples' verdict; the others are ranked within it.
     """
     targets = np.eye(evidence.class_count, dtype=np.float32)[labels]
-    mean, weights = leave_one_out.fit(evidence.spectrum, targets, evidence.penalty)
-    points = _directions(evidence.spectrum, evidence.spectrum.rows[evidence.references])
-    held_rows = evidence.spectrum.project(matrix)
-    nobody = np.full(len(given), -1, np.int64)
-    queries = _directions(evidence.spectrum, held_rows)
-    neighbours, _ = nearest(queries, points, nobody, evidence.neighbours.shape[1])
-    votes = _count_votes(neighbours, labels[evidence.references], evidence.class_count)
-    logits = (mean + held_rows @ weights) * np.float32(evidence.temperature)
-    return _weigh(logits.astype(np.float32), votes, prior, given, judged)
+    with one_thread():
+        mean, weights = leave_one_out.fit(evidence.spectrum, targets, evidence.penalty)
+        scaled = evidence.space.rescale(matrix)
+        rows = evidence.spectrum.project(evidence.space.lift(scaled))
+        nobody = np.full(len(given), -1, np.int64)
+        queries = _unit(scaled * evidence.stretch)
+        neighbours, _ = nearest(queries, evidence.points, nobody, evidence.neighbours.shape[1])
+        votes = _count_votes(neighbours, labels[evidence.references], evidence.class_count)
+        scores = (mean + rows @ weights).astype(np.float32)
+        return _weigh(evidence.noise, scores, votes, prior, given, among=judged)
 
 
 def _count_votes(neighbours: Ints, labels: Ints, class_count: int) -> Floats:
@@ -168,27 +202,48 @@ def _count_votes(neighbours: Ints, labels: Ints, class_count: int) -> Floats:
 
 
 def _weigh(
-    logits: Floats, votes: Floats, prior: Floats | None, labels: Ints, among: Verdict | None
-) -> Verdict:
-    """Average the ranks, taken within `among` where that is given."""
-    chances = _softmax(logits)
-    doubt, against = 1 - _given(chances, labels), 1 - _given(votes, labels)
-    total = _rank(doubt, among.doubt if among else doubt)
-    total = total + NEIGHBOUR_WEIGHT * _rank(against, among.against if among else against)
-    weight, disbelief, belief = 1 + NEIGHBOUR_WEIGHT, None, chances
+    noise: NoiseModel, scores: Floats, votes: Floats, prior: Floats | None, labels: Ints, *,
+    among: Verdict | None,
+) -> Verdict:  # fmt: skip
+    """Average the ranks, taken within `among` where that is given.
+
+    Doubt ranks best where wrong labels may be anything. Where they fall into look-alikes, all of
+    a class is in doubt, and only Bayes' rule with the noise matrix tells which given label to
+    trust: its weight is the concentration of that matrix.
+    """
+    beliefs = noise.believe(scores, votes)
+    doubt, wrong, against = _parts(noise, beliefs, votes, labels)
+    focus = noise.concentration(beliefs if among is None else among.beliefs.astype(np.float64))
+    total = (1 - focus) * _rank(doubt, among.doubt if among else doubt)
+    total = total + focus * _rank(wrong, among.wrong if among else wrong)
+    weight, disbelief, belief, chances = 1.0, None, beliefs, beliefs @ noise.matrix
+    heard = chances
     if prior is not None:
-        disbelief, belief = 1 - _given(prior, labels), ((chances + prior) / 2).astype(np.float32)
+        disbelief, belief = 1 - _given(prior, labels), (beliefs + prior) / 2
+        heard = (chances + prior) / 2
         crowd = disbelief if among is None or among.disbelief is None else among.disbelief
-        total, weight = total + _rank(disbelief, crowd), weight + 1.0
+        total, weight = total + _rank(disbelief, crowd), 2.0
     favourite = belief.argmax(axis=1).astype(np.int64)
-    first, second = np.sort(belief, axis=1)[:, :-3:-1].T + TINY
+    first, second = np.sort(heard, axis=1)[:, :-3:-1].T + TINY
     plural = votes.max(axis=1) > _given(votes, labels)
     return Verdict(
-        suspicion=(total / weight).round(9), doubt=doubt, against=against, disbelief=disbelief,
-        proposed=favourite, surprised=favourite != labels,
-        flaggable=(favourite != labels) & plural,
-        confidence=np.log(first.astype(np.float64) / second),
+        suspicion=(total / weight).round(9), doubt=doubt, against=against, wrong=wrong,
+        disbelief=disbelief, proposed=favourite, surprised=heard.argmax(axis=1) != labels,
+        flaggable=(favourite != labels) & plural, confidence=np.log(first / second),
+        chances=chances.astype(np.float32), beliefs=beliefs.astype(np.float32),
     )  # fmt: skip
+
+
+def _parts(
+    noise: NoiseModel, beliefs: Doubles, votes: Floats, labels: Ints
+) -> tuple[Floats, Floats, Floats]:
+    parts = 1 - _given(beliefs, labels), noise.wrong_chance(beliefs, labels)
+    doubt, wrong = (part.astype(np.float32) for part in parts)
+    return doubt, wrong, 1 - _given(votes, labels)
+
+
+def _given(table: npt.NDArray[np.floating], labels: Ints) -> npt.NDArray[np.floating]:
+    return table[np.arange(len(labels)), labels]
 
 
 def _rank(values: Floats, crowd: Floats) -> npt.NDArray[np.float64]:
