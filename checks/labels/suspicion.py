@@ -56,6 +56,7 @@ class Verdict:
     surprised: npt.NDArray[np.bool_]
     flaggable: npt.NDArray[np.bool_]
     confidence: npt.NDArray[np.float64]
+    chances: Floats
 
     def join(self, other: Verdict) -> Verdict:
         """Return both, one after the other."""
@@ -64,6 +65,7 @@ class Verdict:
             both = np.concatenate([self.disbelief, other.disbelief])
         names = (
             "suspicion", "doubt", "against", "proposed", "surprised", "flaggable", "confidence",
+            "chances",
         )  # fmt: skip
         parts = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
         return Verdict(disbelief=both, **parts)
@@ -188,6 +190,7 @@ def _weigh(
         proposed=favourite, surprised=favourite != labels,
         flaggable=(favourite != labels) & plural,
         confidence=np.log(first.astype(np.float64) / second),
+        chances=_softmax(np.log(belief + TINY) + 0.5 * np.log(votes + np.float32(0.02))),
     )  # fmt: skip
 
 
