@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,25 @@ class Calibration:
     low: Array
     spread: Array
 
+    def cap(self, wrong_count: float, recall: Array, total: int) -> Calibration:
+        """Return the same with estimate and bound no higher than planted flips allow.
+
+        Of some `wrong_count` wrong labels no larger share is found than of flips planted at
+        random, which are easier. Where a class cannot be told from the features, right labels look
+        as wrong as planted ones, and this says so.
+
+        Args:
+            wrong_count: estimated number of wrong labels.
+            recall: shape (S,), of flips planted at random, at each of BUDGETS.
+            total: N, all samples.
+        """
+        sizes = np.arange(1, self.order.size + 1)
+        found = np.interp(sizes / total, [0.0, *BUDGETS], [0.0, *recall])
+        most = _never_rising(wrong_count * found / sizes)
+        return replace(
+            self, low=np.minimum(self.low, most), precision=np.minimum(self.precision, most)
+        )
+
     def choose(self, precision_min: float) -> int:
         """Return the largest number of flags whose bound reaches `precision_min`; 0 for none."""
         return int(np.searchsorted(-self.low, -precision_min, side="right"))
@@ -57,7 +76,13 @@ def calibrate(reading: Reading, flaggable: Flags) -> Calibration:
     binomial = np.cumsum(chances * (1 - chances)) / sizes**2
     low = np.minimum(precision, np.quantile(drawn, LOW, axis=0)) if order.size else precision
     spread = np.sqrt(drawn.var(axis=0) + binomial)
-    return Calibration(order, precision, np.minimum.accumulate(low), spread)
+    return Calibration(order, precision, _never_rising(low), spread)
+
+
+def _never_rising(low: Array) -> Array:
+    """The first ones are no less likely wrong than more of them: the best bound from here on."""
+    best: Array = np.maximum.accumulate(low[::-1])[::-1]
+    return best
 
 
 def plant_flips(
@@ -113,4 +138,5 @@ def recall_planted(
     hits, ranked = np.sort(np.concatenate(planted)), np.sort(np.concatenate(others))
     places = ranked.size - np.clip((shares * ranked.size).astype(int), 1, ranked.size)
     cuts = np.maximum(ranked[places], np.finfo(np.float64).min)  # -inf is never flagged
-    return 1.0 - np.searchsorted(hits, cuts, side="left") / hits.size
+    found: Array = 1.0 - np.searchsorted(hits, cuts, side="left") / hits.size
+    return found

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from checks.labels.calibration import BUDGETS, Calibration
-from checks.labels.noise_matrix import Noise
+from checks.labels.noise_matrix import NORMAL, Noise
 from checks.labels.noise_model import Array
 
 MATRIX_CLASSES_MAX = 100
 PAIRS_TOLD = 10
-NORMAL = 1.96
 
 
 def tell_facts(
@@ -29,6 +28,8 @@ def tell_facts(
     """
     total = noise.reading.wrong.size
     best, low, high = (round(value) for value in noise.count())
+    low = min(low, round(flagged * float(calibration.low[flagged - 1]))) if flagged else 0
+    best = max(best, low)
     facts: dict[str, object] = {
         "judged": total, "flagged": flagged, "flagged_frac": round(flagged / total, 5),
         "estimated_precision": None,
@@ -55,7 +56,8 @@ def _say(
     best, low, high = count
     might = f"of {total} labels {best} look wrong, between {low} and {high} may be"
     if not flagged:
-        return f"none found that is surely wrong; {might}"
+        most = f"up to {high} of {total} may be wrong where samples are hard to tell apart"
+        return f"none found; {most}"
     share = round(100 * float(str(facts["estimated_precision"])))
     return f"{flagged} flagged, of which about {share} % are wrong; {might}"
 

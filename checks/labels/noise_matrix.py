@@ -19,6 +19,7 @@ FIT_ROWS_MAX = 10_000
 PAIRED_CLASSES_MAX = 20  # a matrix of its own for noise and link: K * K parameters each
 DRAWS = 40
 SIDE = 0.025  # on each side of an interval
+NORMAL = 1.96  # standard deviations to that side
 STEPS_MAX = 200
 
 
@@ -38,6 +39,14 @@ class Reading:
     drawn_matrix: Array
     fitted: Likelihood | None = None
     best: Array | None = None
+
+    def count_bounds(self) -> tuple[float, float]:
+        """Ends of the number of wrong labels: doubt about the parameters, and chance given them."""
+        drawn = self.drawn_wrong.sum(axis=1, dtype=np.float64)
+        chance = float((self.wrong * (1.0 - self.wrong)).sum())
+        away = NORMAL * float(np.sqrt(drawn.var() + chance))
+        middle = float(drawn.mean())
+        return max(0.0, middle - away), min(float(self.wrong.size), middle + away)
 
     def rejudge(self, chances: npt.NDArray[np.floating], labels: Ints) -> Array:
         """Return P(wrong), (M,), of other labels or samples, nothing fitted again."""
@@ -62,10 +71,9 @@ class Noise:
 
     def count(self) -> tuple[float, float, float]:
         """Estimated number of wrong labels with the low and the high end."""
-        low = np.quantile(self.floor.drawn_wrong.sum(axis=1, dtype=np.float64), SIDE)
-        high = np.quantile(self.ceiling.drawn_wrong.sum(axis=1, dtype=np.float64), 1 - SIDE)
+        ends = [each.count_bounds() for each in (self.reading, self.floor, self.ceiling)]
         best = float(self.reading.wrong.sum())
-        return best, min(best, float(low)), max(best, float(high))
+        return best, min(best, *(low for low, _ in ends)), max(best, *(high for _, high in ends))
 
     def matrix_bounds(self) -> tuple[Array, Array]:
         """Low and high end of P(given | true), each (K, K), over all readings."""
@@ -75,9 +83,7 @@ class Noise:
         return np.minimum(low, self.reading.matrix), np.maximum(high, self.reading.matrix)
 
 
-def estimate_noise(
-    chances: npt.NDArray[np.floating], labels: Ints, *, seed: int = 0
-) -> Noise:
+def estimate_noise(chances: npt.NDArray[np.floating], labels: Ints, *, seed: int = 0) -> Noise:
     """Estimate the noise of given labels from left-out class chances.
 
     The link from chances to true classes and the noise matrix are fitted together by their
@@ -99,7 +105,7 @@ def estimate_noise(
     >>> 15 <= estimate_noise(sure, labels).count()[0] <= 20
     True
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # noqa: PLC0415
 
     paired = chances.shape[1] <= PAIRED_CLASSES_MAX
     with threadpool_limits(1, "blas"):  # sums in one order, whatever the machine

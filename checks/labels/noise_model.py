@@ -57,7 +57,7 @@ class Likelihood:
     def parameter_count(self) -> int:
         """P: three numbers, K biases, and K * K for each free matrix."""
         classes = self.margins.shape[1]
-        return 3 + classes + classes**2 * (self.blended + self.paired)
+        return int(3 + classes + classes**2 * (self.blended + self.paired))
 
     def unpack(self, flat: Array) -> Parts:
         """Name the parts of a vector of P parameters."""
@@ -112,7 +112,7 @@ class Likelihood:
     def moves(self, held: Array, noise: Array) -> Array:
         """Gradient of the log likelihood by the log odds of each pair, (K, K)."""
         joint = count_joint(held, self.labels)
-        moved = joint - joint.sum(axis=1, keepdims=True) * noise
+        moved: Array = joint - joint.sum(axis=1, keepdims=True) * noise
         np.fill_diagonal(moved, 0.0)
         return moved
 
@@ -122,7 +122,8 @@ class Likelihood:
         spreads = [np.array([np.inf, POWER_SPREAD, np.inf]), np.full(classes, BIAS_SPREAD)]
         spreads += [np.full(classes**2, BLEND_SPREAD)] * self.blended
         spreads += [np.full(classes**2, PAIR_SPREAD)] * self.paired
-        return np.concatenate(spreads) ** -2.0
+        weights: Array = np.concatenate(spreads) ** -2.0
+        return weights
 
     def information(self, flat: Array) -> Array:
         """Expected curvature at the parameters with the prior's, (P, P): outer products."""
@@ -131,17 +132,18 @@ class Likelihood:
         held, _ = self.posterior(true, noise)
         pull, count = held - true, len(true)
         slid = -parts.slope * pull * bent
-        moved = -held[:, :, None] * noise
-        moved[np.arange(count), :, self.labels] += held
-        places = np.arange(noise.shape[0])
-        moved[:, places, places] = 0.0
+        left = 1.0 - held[np.arange(count), self.labels] - held @ (1.0 - np.diag(noise))
         columns = [
             slid.sum(axis=1)[:, None], parts.power * (slid * self.logs).sum(axis=1)[:, None],
-            moved.sum(axis=(1, 2))[:, None], pull,
+            left[:, None], pull,
         ]  # fmt: skip
         if self.blended:
             columns.append((self.scaled[:, :, None] * pull[:, None, :]).reshape(count, -1))
         if self.paired:
+            moved = -held[:, :, None] * noise
+            moved[np.arange(count), :, self.labels] += held
+            places = np.arange(noise.shape[0])
+            moved[:, places, places] = 0.0
             columns.append(moved.reshape(count, -1))
         slopes = np.concatenate(columns, axis=1)
         outer: Array = slopes.T @ slopes

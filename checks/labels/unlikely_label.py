@@ -52,6 +52,7 @@ def _example(*, wrong: bool) -> SetExample:
     action="drop",
     score="label_suspicion",
     relative=True,
+    version=2,
     precision_min=0.8,
     neighbour_count=50,
     reference_count=10_000,
@@ -71,7 +72,8 @@ def unlikely_label(
     where there is one. How many are flagged is another question: a model of the labels' noise
     gives each label a probability of being wrong (a finding's value), and the likeliest are
     flagged while even the one-sided 90 % bound of the share of wrong ones among them is at least
-    `precision_min`. Flips planted in `planted_rounds` rounds tell the recall.
+    `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
+    no larger share of the wrong labels is found than of labels flipped at random.
     Validation and test labels are ranked against train, and proposed for review only.
 
     Why: a wrong label in train is learnt by heart by a large network; but a weak model's count of
@@ -94,9 +96,10 @@ def unlikely_label(
     )  # fmt: skip
     judged = judge(evidence, labels)
     noise = estimate_noise(judged.chances, labels, seed=seed)
-    calibration = calibrate(noise.reading, judged.flaggable)
-    count = calibration.choose(precision_min)
     recall = _recall(evidence, labels, judged, noise, rounds=planted_rounds, seed=seed)
+    calibration = calibrate(noise.reading, judged.flaggable)
+    calibration = calibration.cap(noise.count()[0], recall[1], train.height)
+    count = calibration.choose(precision_min)
     facts = tell_facts(noise, calibration, recall, classes, count)
     wrong = noise.reading.wrong
     held = known.filter(pl.col("split") != "train")
@@ -110,7 +113,8 @@ def unlikely_label(
         judged = judged.join(seen)
     everyone = pl.concat([train, held]).drop("features")
     scores = _score(tables, everyone, judged.suspicion)
-    return Judged(_tell(everyone, judged, wrong, classes, calibration, count), scores, facts)
+    found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
+    return Judged(found, scores, facts)
 
 
 def _join(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
@@ -167,7 +171,7 @@ def _recall(
 
 def _tell(
     everyone: pl.DataFrame, verdict: Verdict, wrong: npt.NDArray[np.float64], classes: list[str],
-    calibration: Calibration, count: int,
+    *, calibration: Calibration, count: int,
 ) -> pl.DataFrame:  # fmt: skip
     """Findings of what is as likely wrong as the last train sample flagged; none where none is."""
     if not count:
