@@ -15,18 +15,21 @@ Flags = npt.NDArray[np.bool_]
 LOW = 0.1  # the bound that has to reach the precision asked for: one-sided 90 %
 BUDGETS = np.unique(np.geomspace(0.001, 0.5, 24).round(4))
 PLANTED_SHARE = 0.04
+CHANCE_LEAST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Precision of flagging the first 1, 2, ... samples of an order.
 
-    order: (M,), places of the samples that can be flagged, likeliest wrong first. precision, low,
-    spread: (M,), estimated share of wrong labels among the first ones, its one-sided 90 % bound
-    (neither ever rises), and the standard deviation of the true share.
+    order: (M,), places of the samples that can be flagged, likeliest wrong first.
+    chances: (M,), how likely each of them is wrong.
+    precision, low, spread: (M,), estimated share of wrong labels among the first ones, its
+    one-sided 90 % bound (neither ever rises), and the standard deviation of the true share.
     """
 
     order: Ints
+    chances: Array
     precision: Array
     low: Array
     spread: Array
@@ -51,8 +54,12 @@ class Calibration:
         )
 
     def choose(self, precision_min: float) -> int:
-        """Return the largest number of flags whose bound reaches `precision_min`; 0 for none."""
-        return int(np.searchsorted(-self.low, -precision_min, side="right"))
+        """Return the largest number of flags whose bound reaches `precision_min`; 0 for none.
+
+        Each is more likely wrong than right: sure ones do not make up for those behind them.
+        """
+        sure = int(np.searchsorted(-self.low, -precision_min, side="right"))
+        return min(sure, int((self.chances >= CHANCE_LEAST).sum()))
 
 
 def calibrate(reading: Reading, flaggable: Flags) -> Calibration:
@@ -76,7 +83,7 @@ def calibrate(reading: Reading, flaggable: Flags) -> Calibration:
     binomial = np.cumsum(chances * (1 - chances)) / sizes**2
     low = np.minimum(precision, np.quantile(drawn, LOW, axis=0)) if order.size else precision
     spread = np.sqrt(drawn.var(axis=0) + binomial)
-    return Calibration(order, precision, _never_rising(low), spread)
+    return Calibration(order, chances, precision, _never_rising(low), spread)
 
 
 def _never_rising(low: Array) -> Array:

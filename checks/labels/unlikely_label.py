@@ -70,10 +70,10 @@ def unlikely_label(
     left-out ridge's confidence in the given label, half as heavily of the share of the
     `neighbour_count` nearest neighbours that say otherwise, and of a trained model's probability
     where there is one. How many are flagged is another question: a model of the labels' noise
-    gives each label a probability of being wrong (a finding's value), and the likeliest are
-    flagged while even the one-sided 90 % bound of the share of wrong ones among them is at least
-    `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
-    no larger share of the wrong labels is found than of labels flipped at random.
+    gives each label a probability of being wrong (a finding's value). Of those above one half the
+    likeliest are flagged, while even the one-sided 90 % bound of the share of wrong labels among
+    them is at least `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and
+    cap that bound: of wrong labels no larger share is found than of labels flipped at random.
     Validation and test labels are ranked against train, and proposed for review only.
 
     Why: a wrong label in train is learnt by heart by a large network; but a weak model's count of
