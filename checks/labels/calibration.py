@@ -1,129 +1,149 @@
-"""How many of the most suspicious labels are surely wrong, learnt from flips that we plant.
-
-Planted flips say which share r of wrong labels lies above a cut; the noise floor says how many
-wrong labels there are at least. Precision above a cut that flags a share F is then floor * r / F.
-Taking r alone, or the count of confident learning, flags a fifth of a set whose labels are right.
-"""
+"""How many labels to flag: precision from the noise model, recall from flips that we plant."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-FLOORS = np.concatenate([np.arange(40) / 400, np.arange(41) / 100 + 0.1])
-LIKELIHOOD_DROP = 0.354  # half of 0.8416 squared: a one-sided 80 % bound
-HARDNESS_LEFT = 0.85  # a fifth to a quarter too much was fitted where 21 % were planted
-BINS = 200
-HARDNESS_BOUNDS = ((-2.2, 0.0), (1.0, 20.0))  # of a and b
-BUDGETS = np.unique(np.geomspace(0.001, 0.5, 60).round(5))
+from checks.labels.noise_matrix import Reading
+from checks.labels.noise_model import Array, Ints
+
+Flags = npt.NDArray[np.bool_]
+LOW = 0.1  # the bound that has to reach the precision asked for: one-sided 90 %
+BUDGETS = np.unique(np.geomspace(0.001, 0.5, 24).round(4))
+PLANTED_SHARE = 0.04
+CHANCE_LEAST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """How many can be flagged as sure. flagged_frac: share of all samples, 0 for none."""
+class Calibration:
+    """Precision of flagging the first 1, 2, ... samples of an order.
 
-    flagged_frac: float
-    precision: float
-    recall: float
+    order: (M,), places of the samples that can be flagged, likeliest wrong first.
+    chances: (M,), how likely each of them is wrong.
+    precision, low, spread: (M,), estimated share of wrong labels among the first ones, its
+    one-sided 90 % bound (neither ever rises), and the standard deviation of the true share.
+    """
+
+    order: Ints
+    chances: Array
+    precision: Array
+    low: Array
+    spread: Array
+
+    def cap(self, wrong_count: float, recall: Array, total: int) -> Calibration:
+        """Return the same with estimate and bound no higher than planted flips allow.
+
+        Of some `wrong_count` wrong labels no larger share is found than of flips planted at
+        random, which are easier. Where a class cannot be told from the features, right labels look
+        as wrong as planted ones, and this says so.
+
+        Args:
+            wrong_count: estimated number of wrong labels.
+            recall: shape (S,), of flips planted at random, at each of BUDGETS.
+            total: N, all samples.
+        """
+        sizes = np.arange(1, self.order.size + 1)
+        found = np.interp(sizes / total, [0.0, *BUDGETS], [0.0, *recall])
+        most = _never_rising(wrong_count * found / sizes)
+        return replace(
+            self, low=np.minimum(self.low, most), precision=np.minimum(self.precision, most)
+        )
+
+    def choose(self, precision_min: float) -> int:
+        """Return the largest number of flags whose bound reaches `precision_min`; 0 for none.
+
+        Each is more likely wrong than right: sure ones do not make up for those behind them.
+        """
+        sure = int(np.searchsorted(-self.low, -precision_min, side="right"))
+        return min(sure, int((self.chances >= CHANCE_LEAST).sum()))
 
 
-def noise_floor(confidence: Floats, disagrees: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Estimate the share of wrong labels among easy samples, and a cautious lower bound.
-
-    A left-out prediction contradicts a given label because the sample is hard or because the
-    label is wrong. Hardness dies away as confidence grows; wrong labels do not. Fitted by
-    likelihood: P(contradicts | c) = floor + (1 - floor) * logistic(-(a + b c)).
+def calibrate(reading: Reading, flaggable: Flags) -> Calibration:
+    """Order the samples that can be flagged and say how precise each number of flags is.
 
     Args:
-        confidence: shape (N,), log odds of the first against the second choice, at least 0.
-        disagrees: shape (N,), whether the first choice is not the given label.
+        reading: of N samples.
+        flaggable: shape (N,).
 
-    Returns:
-        The estimate, 0..0.5, and its one-sided 80 % bound, lowered by what hardness is left.
-
-    Source: own; measured on CIFAR-10N with 0, 9, 18, 21 and 40 % wrong labels.
-
-    >>> noise_floor(np.linspace(0, 9, 1000), np.linspace(0, 9, 1000) < 1)[0]
-    0.0
+    >>> drawn = np.tile(np.float32([0.9, 0.2, 1.0]), (40, 1))
+    >>> reading = Reading(drawn[0].astype(float), np.eye(2), np.eye(2), drawn, np.eye(2)[None])
+    >>> calibrate(reading, np.array([True, True, False])).precision.round(2).tolist()
+    [0.9, 0.55]
     """
-    from scipy.optimize import minimize  # noqa: PLC0415 - a third of a second
-
-    order = np.argsort(confidence, kind="stable")
-    parts = [part for part in np.array_split(order, min(BINS, len(order))) if part.size]
-    centre = np.array([np.median(confidence[part]) for part in parts])
-    wrong = np.array([disagrees[part].sum() for part in parts], np.float64)
-    size = np.array([part.size for part in parts], np.float64)
-    losses, start = [], np.array([-0.5, 1.5])
-    for floor in FLOORS:
-        fitted = minimize(_loss, start, (centre, wrong, size, float(floor)), "L-BFGS-B", jac=True,
-                          bounds=HARDNESS_BOUNDS)  # fmt: skip
-        start = fitted.x
-        losses.append(float(fitted.fun))
-    best = int(np.argmin(losses))
-    near = FLOORS[np.array(losses) <= losses[best] + LIKELIHOOD_DROP]
-    return float(FLOORS[best]), float(near.min()) * HARDNESS_LEFT
+    wrong = np.where(flaggable, reading.wrong.round(6), -1.0)
+    order = np.argsort(-wrong, kind="stable")[: int(flaggable.sum())].astype(np.int64)
+    sizes = np.arange(1, order.size + 1)
+    drawn = np.cumsum(reading.drawn_wrong[:, order], axis=1, dtype=np.float64) / sizes
+    chances = wrong[order]
+    precision = np.cumsum(chances) / sizes
+    binomial = np.cumsum(chances * (1 - chances)) / sizes**2
+    low = np.minimum(precision, np.quantile(drawn, LOW, axis=0)) if order.size else precision
+    spread = np.sqrt(drawn.var(axis=0) + binomial)
+    return Calibration(order, chances, precision, _never_rising(low), spread)
 
 
-def _loss(
-    now: Floats, centre: Floats, wrong: Floats, size: Floats, floor: float
-) -> tuple[float, Floats]:
-    """Negative log likelihood of (a, b) for a fixed floor, and its gradient."""
-    hard = 1 / (1 + np.exp(np.clip(now[0] + now[1] * centre, -30, 30)))
-    chance = np.clip(floor + (1 - floor) * hard, 1e-9, 1 - 1e-9)
-    loss = -(wrong * np.log(chance) + (size - wrong) * np.log(1 - chance)).sum()
-    pull = (wrong - size * chance) / (chance * (1 - chance)) * (1 - floor) * hard * (1 - hard)
-    return float(loss), np.array([pull.sum(), (pull * centre).sum()])
+def _never_rising(low: Array) -> Array:
+    """The first ones are no less likely wrong than more of them: the best bound from here on."""
+    best: Array = np.maximum.accumulate(low[::-1])[::-1]
+    return best
 
 
 def plant_flips(
-    labels: npt.NDArray[np.int64], class_count: int, share: float, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return labels of which a `share` is moved to another class at random, and which ones.
+    labels: Ints, odds: npt.NDArray[np.floating], share: float, seed: int
+) -> tuple[Ints, Ints]:
+    """Return labels of which a `share` is moved to another class, and which ones.
 
     Args:
-        labels: shape (N,), 0..class_count - 1.
-        class_count: at least 2.
+        labels: shape (N,), 0..K - 1.
+        odds: shape (N, K), how readily each sample moves to each class; its own does not count.
         share: 0..1, at least one label is flipped.
         seed: the same seed flips the same ones.
 
-    >>> flipped, where = plant_flips(np.zeros(10, np.int64), 2, 0.2, 0)
+    >>> flipped, where = plant_flips(np.zeros(10, np.int64), np.ones((10, 2)), 0.2, 0)
     >>> int(flipped.sum()), where.size
     (2, 2)
     """
     draw = np.random.default_rng(seed)
-    where = draw.permutation(len(labels))[: max(1, round(share * len(labels)))]
+    free = np.array(odds, np.float64)
+    free[np.arange(len(labels)), labels] = 0.0
+    weight = free.sum(axis=1)
+    count = min(max(1, round(share * len(labels))), int((weight > 0).sum()))
+    where = draw.choice(len(labels), count, replace=False, p=weight / weight.sum())
+    steps = np.cumsum(free[where], axis=1)
     flipped = labels.copy()
-    flipped[where] = (labels[where] + draw.integers(1, class_count, where.size)) % class_count
-    return flipped, where
+    flipped[where] = (draw.random(count)[:, None] * steps[:, -1:] >= steps).sum(axis=1)
+    return flipped, where.astype(np.int64)
 
 
-def choose_budget(planted: Floats, others: Floats, floor: float, precision_min: float) -> Budget:
-    """Return the largest budget whose estimated precision reaches `precision_min`.
+def recall_planted(
+    labels: Ints, odds: npt.NDArray[np.floating], rescore: Callable[[Ints], Array], *,
+    rounds: int, seed: int, shares: Array = BUDGETS,
+) -> Array:  # fmt: skip
+    """Return the share of planted flips found when a share of the other samples is flagged.
 
     Args:
-        planted: scores of planted flips over all rounds; -inf where a flip cannot be flagged.
-        others: scores of all other samples over the same rounds, likewise.
-        floor: least share of wrong labels among the others, 0..1.
-        precision_min: 0..1.
+        labels: shape (N,).
+        odds: shape (N, K), as `plant_flips` takes them.
+        rescore: from labels to scores, (N,), -inf where a sample cannot be flagged.
+        rounds: of planting, one rescoring each.
+        seed: of the planting.
+        shares: shape (S,), ascending, 0..1.
 
     Returns:
-        A share of the samples, not a score: planting shifts every rank.
-
-    >>> choose_budget(np.full(50, 0.9), np.linspace(0, 1, 1000), 0.0, 0.8).flagged_frac
-    0.0
+        Shape (S,), 0..1, never falling.
     """
-    ranked, hits = np.sort(others), np.sort(planted)
-    best = Budget(0.0, 0.0, 0.0)
-    for share in BUDGETS:
-        place = int(share * ranked.size)
-        if place < 1 or not np.isfinite(ranked[-place]):
-            continue
-        recall = 1.0 - np.searchsorted(hits, ranked[-place], side="left") / hits.size
-        flagged = 1.0 - np.searchsorted(ranked, ranked[-place], side="left") / ranked.size
-        precision = min(1.0, floor * recall / flagged)
-        if precision >= precision_min:
-            best = Budget(float(flagged), float(precision), float(recall))
-    return best
+    planted, others = [], []
+    for number in range(rounds):
+        flipped, where = plant_flips(labels, odds, PLANTED_SHARE, seed + 1 + number)
+        score = rescore(flipped)
+        planted.append(score[where])
+        others.append(np.delete(score, where))
+    hits, ranked = np.sort(np.concatenate(planted)), np.sort(np.concatenate(others))
+    places = ranked.size - np.clip((shares * ranked.size).astype(int), 1, ranked.size)
+    cuts = np.maximum(ranked[places], np.finfo(np.float64).min)  # -inf is never flagged
+    found: Array = 1.0 - np.searchsorted(hits, cuts, side="left") / hits.size
+    return found

@@ -9,14 +9,15 @@ import numpy.typing as npt
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
-from checks.labels.calibration import Budget, choose_budget, noise_floor, plant_flips
+from checks.labels.calibration import Calibration, calibrate, recall_planted
 from checks.labels.leave_one_out import Floats
+from checks.labels.noise_facts import tell_facts
+from checks.labels.noise_matrix import Noise, estimate_noise
 from checks.labels.suspicion import Evidence, Ints, Verdict, gather, judge, judge_others
 from checks.metrics.label_spelling import count_labels, match_spellings
 
 SAMPLES_MIN = 40
 SAMPLES_PER_CLASS_MIN = 4
-PLANTED_SHARE = 0.04
 EMPTY = pl.DataFrame(
     schema={
         "sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
@@ -51,6 +52,7 @@ def _example(*, wrong: bool) -> SetExample:
     action="drop",
     score="label_suspicion",
     relative=True,
+    version=2,
     precision_min=0.8,
     neighbour_count=50,
     reference_count=10_000,
@@ -67,7 +69,11 @@ def unlikely_label(
     Every labelled sample gets `label_suspicion`, 0 (plausible) to 1: the average rank of the
     left-out ridge's confidence in the given label, half as heavily of the share of the
     `neighbour_count` nearest neighbours that say otherwise, and of a trained model's probability
-    where there is one. Planted flips and the noise floor decide how many are flagged.
+    where there is one. How many are flagged is another question: a model of the labels' noise
+    gives each label a probability of being wrong (a finding's value). Of those above one half the
+    likeliest are flagged, while even the one-sided 90 % bound of the share of wrong labels among
+    them is at least `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and
+    cap that bound: of wrong labels no larger share is found than of labels flipped at random.
     Validation and test labels are ranked against train, and proposed for review only.
 
     Why: a wrong label in train is learnt by heart by a large network; but a weak model's count of
@@ -89,21 +95,26 @@ def unlikely_label(
         neighbour_count=neighbour_count, reference_count=reference_count, seed=seed,
     )  # fmt: skip
     judged = judge(evidence, labels)
-    budget, facts = _calibrate(
-        evidence, labels, judged, precision_min=precision_min, rounds=planted_rounds, seed=seed
-    )
-    cut = _cut(judged, budget)
+    noise = estimate_noise(judged.chances, labels, seed=seed)
+    recall = _recall(evidence, labels, judged, noise, rounds=planted_rounds, seed=seed)
+    calibration = calibrate(noise.reading, judged.flaggable)
+    calibration = calibration.cap(noise.count()[0], recall[1], train.height)
+    count = calibration.choose(precision_min)
+    facts = tell_facts(noise, calibration, recall, classes, count)
+    wrong = noise.reading.wrong
     held = known.filter(pl.col("split") != "train")
     if held.height:
-        prior = _prior(tables, held, classes)
         given = _encode(held, classes)
         seen = judge_others(
-            evidence, labels, matrix=_matrix(held), given=given, prior=prior, judged=judged
-        )
+            evidence, labels, matrix=_matrix(held), given=given,
+            prior=_prior(tables, held, classes), judged=judged,
+        )  # fmt: skip
+        wrong = np.concatenate([wrong, noise.reading.rejudge(seen.chances, given)])
         judged = judged.join(seen)
     everyone = pl.concat([train, held]).drop("features")
     scores = _score(tables, everyone, judged.suspicion)
-    return Judged(_tell(everyone, judged, classes, cut, budget), scores, facts)
+    found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
+    return Judged(found, scores, facts)
 
 
 def _join(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
@@ -139,53 +150,44 @@ def _prior(
     return prior
 
 
-def _calibrate(
-    evidence: Evidence, labels: Ints, judged: Verdict, *,
-    precision_min: float, rounds: int, seed: int,
-) -> tuple[Budget, dict[str, object]]:  # fmt: skip
-    """Plant flips, look where they land, and cut where enough of the flagged are wrong."""
-    estimate, floor = noise_floor(judged.confidence, judged.surprised)
-    planted, others = [], []
-    for number in range(rounds):
-        flipped, where = plant_flips(labels, evidence.class_count, PLANTED_SHARE, seed + 1 + number)
+def _recall(
+    evidence: Evidence, labels: Ints, judged: Verdict, noise: Noise, *, rounds: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Recall at each budget, (2, S), of flips along the samples' own confusions, and of any."""
+    matrix = noise.reading.matrix
+
+    def rescore(flipped: Ints) -> npt.NDArray[np.float64]:
         again = judge(evidence, flipped)
-        score = np.where(again.flaggable, again.suspicion, -np.inf)
-        planted.append(score[where])
-        others.append(np.delete(score, where))
-    budget = choose_budget(np.concatenate(planted), np.concatenate(others), floor, precision_min)
-    facts: dict[str, object] = {
-        "noise_floor": round(estimate, 4), "noise_floor_low": round(floor, 4),
-        "flagged_frac": round(budget.flagged_frac, 5),
-        "estimated_precision": round(budget.precision, 4),
-        "planted_recall": round(budget.recall, 4), "planted_rounds": rounds, "seed": seed,
-    }  # fmt: skip
-    return budget, facts
+        wrong = noise.reading.rejudge(again.chances, flipped)
+        return np.where(again.flaggable, wrong, -np.inf)
 
-
-def _cut(judged: Verdict, budget: Budget) -> float | None:
-    """The lowest sure score among the train samples."""
-    sure = int(budget.flagged_frac * judged.suspicion.size)
-    ranked = np.sort(judged.suspicion[judged.flaggable])
-    sure = min(sure, ranked.size)
-    return float(ranked[-sure]) if sure else None
+    confusable = judged.chances * (matrix[labels] + matrix.min())
+    half = max(1, rounds // 2)
+    return np.array([
+        recall_planted(labels, odds, rescore, rounds=half, seed=seed)
+        for odds in (confusable, np.ones_like(confusable))
+    ])  # fmt: skip
 
 
 def _tell(
-    everyone: pl.DataFrame, verdict: Verdict, classes: list[str], cut: float | None, budget: Budget
-) -> pl.DataFrame:
-    if cut is None:
+    everyone: pl.DataFrame, verdict: Verdict, wrong: npt.NDArray[np.float64], classes: list[str],
+    *, calibration: Calibration, count: int,
+) -> pl.DataFrame:  # fmt: skip
+    """Findings of what is as likely wrong as the last train sample flagged; none where none is."""
+    if not count:
         return EMPTY
-    names = np.array(classes, dtype=object)
+    names, wrong = np.array(classes, dtype=object), wrong.round(6)
+    cut = float(wrong[calibration.order[count - 1]])
     table = everyone.with_columns(
-        value=pl.Series(verdict.suspicion), threshold=pl.lit(cut),
-        flagged=pl.Series(verdict.flaggable & (verdict.suspicion >= cut)),
+        value=pl.Series(wrong), threshold=pl.lit(cut),
+        flagged=pl.Series(verdict.flaggable & (wrong >= cut)),
         suggestion=pl.Series(names[verdict.proposed].tolist(), dtype=pl.String),
         against=pl.Series((100 * verdict.against).round().astype(np.int64)),
     ).filter("flagged")  # fmt: skip
     evidence = pl.format(
         "labelled '{}', but the model says '{}' and {} % of the neighbours disagree;"
         " about {} % of such flags are wrong labels",
-        "label", "suggestion", "against", pl.lit(round(100 * budget.precision)),
+        "label", "suggestion", "against", pl.lit(round(100 * calibration.precision[count - 1])),
     )  # fmt: skip
     severity = pl.when(pl.col("split") == "train").then(pl.lit("error"))
     return table.select(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import polars as pl
+import pytest
 
 from checks.core.check import SetExample
 from checks.labels.unlikely_label import unlikely_label
@@ -86,3 +89,71 @@ def test_missing_labels_and_array_features() -> None:
     })  # fmt: skip
     assert judged.scores["label_suspicion"].null_count() == 2
     assert np.isfinite(judged.scores["label_suspicion"].drop_nulls().to_numpy()).all()
+
+
+def clouds(seed: int, wrong_frac: float, count: int = 1200) -> tuple[dict[str, pl.LazyFrame], set]:
+    """Five overlapping clouds in ten dimensions, some labels wrong; and whose those are."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 5, count)
+    points = 2.2 * rng.standard_normal((5, 10))[truth] + 2 * rng.standard_normal((count, 10))
+    hit = rng.random(count) < wrong_frac
+    given = np.where(hit, (truth + rng.integers(1, 5, count)) % 5, truth)
+    ids = [f"{row:032x}-0" for row in range(count)]
+    samples = {"sample_id": ids, "split": ["train"] * count,
+               "label": [f"class {place}" for place in given]}  # fmt: skip
+    features = {"sample_id": ids, "features": points.tolist()}
+    named = {name: pl.LazyFrame(part) for name, part in
+             (("samples", samples), ("features", features))}  # fmt: skip
+    return named, {ids[row] for row in np.flatnonzero(hit)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_right_labels_are_left_alone(seed: int) -> None:
+    """Where all labels are right, however the clouds overlap, none is found and a fact says so."""
+    judged = unlikely_label(clouds(seed, 0.0)[0])
+    assert judged.findings.height <= 2
+    assert judged.facts["wrong_labels"]["low"] <= 2
+    if not judged.findings.height:
+        assert judged.facts["says"].startswith("none found")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_estimated_precision_is_near(seed: int) -> None:
+    """With a tenth of the labels wrong, what is flagged is about as precise as it is said to be."""
+    given, wrong = clouds(seed, 0.1)
+    judged = unlikely_label(given)
+    found = set(judged.findings["sample_id"])
+    assert len(found) >= 20
+    true = len(found & wrong) / len(found)
+    assert true == pytest.approx(judged.facts["estimated_precision"], abs=0.15)
+    count = judged.facts["wrong_labels"]
+    assert count["low"] <= len(wrong) <= count["high"]
+
+
+def test_labels_without_cause_are_left_alone() -> None:
+    """Labels that have nothing to do with the features are no errors."""
+    given, _ = clouds(0, 0.0)
+    label = pl.Series(
+        [f"style {place}" for place in np.random.default_rng(1).integers(0, 30, 1200)]
+    )
+    judged = unlikely_label({**given, "samples": given["samples"].with_columns(label=label)})
+    assert judged.findings.height <= 12
+
+
+def test_first_choice_is_never_flagged() -> None:
+    """A finding always proposes another label than the one given."""
+    given, _ = clouds(2, 0.2)
+    found = unlikely_label(given).findings.join(given["samples"].collect(), on="sample_id")
+    assert found.height
+    assert (found["suggestion"] != found["label"]).all()
+
+
+def test_facts_are_small_and_repeatable() -> None:
+    """Facts are plain JSON of a few kB, the same again, with a budget curve that never rises."""
+    given, _ = clouds(3, 0.1)
+    facts = dict(unlikely_label(given).facts)
+    assert json.dumps(facts) == json.dumps(dict(unlikely_label(given).facts))
+    assert len(json.dumps(facts)) < 10_000
+    curve = pl.DataFrame(facts["budgets"])
+    for name, falling in (("precision", True), ("low", True), ("recall", False)):
+        assert curve[name].is_sorted(descending=falling)
