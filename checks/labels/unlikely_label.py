@@ -95,7 +95,7 @@ def unlikely_label(
         neighbour_count=neighbour_count, reference_count=reference_count, seed=seed,
     )  # fmt: skip
     judged = judge(evidence, labels)
-    noise = estimate_noise(judged.chances, labels, seed=seed)
+    noise = estimate_noise(judged.beliefs, labels, seed=seed)
     recall = _recall(evidence, labels, judged, noise, rounds=planted_rounds, seed=seed)
     calibration = calibrate(noise.reading, judged.flaggable)
     calibration = calibration.cap(noise.count()[0], recall[1], train.height)
@@ -109,7 +109,7 @@ def unlikely_label(
             evidence, labels, matrix=_matrix(held), given=given,
             prior=_prior(tables, held, classes), judged=judged,
         )  # fmt: skip
-        wrong = np.concatenate([wrong, noise.reading.rejudge(seen.chances, given)])
+        wrong = np.concatenate([wrong, noise.reading.rejudge(seen.beliefs, given)])
         judged = judged.join(seen)
     everyone = pl.concat([train, held]).drop("features")
     scores = _score(tables, everyone, judged.suspicion)
@@ -158,10 +158,10 @@ def _recall(
 
     def rescore(flipped: Ints) -> npt.NDArray[np.float64]:
         again = judge(evidence, flipped)
-        wrong = noise.reading.rejudge(again.chances, flipped)
+        wrong = noise.reading.rejudge(again.beliefs, flipped)
         return np.where(again.flaggable, wrong, -np.inf)
 
-    confusable = judged.chances * (matrix[labels] + matrix.min())
+    confusable = judged.beliefs * (matrix[labels] + matrix.min())
     half = max(1, rounds // 2)
     return np.array([
         recall_planted(labels, odds, rescore, rounds=half, seed=seed)
