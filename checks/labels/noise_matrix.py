@@ -70,9 +70,9 @@ class Noise:
 
     def count(self) -> tuple[float, float, float]:
         """Estimated number of wrong labels with the low and the high end."""
-        ends = [each.count_bounds() for each in (self.reading, self.floor, self.ceiling)]
         best = float(self.reading.wrong.sum())
-        return best, min(best, *(low for low, _ in ends)), max(best, *(high for _, high in ends))
+        low = min(self.floor.count_bounds()[0], self.reading.count_bounds()[0])
+        return best, min(best, low), max(best, self.ceiling.count_bounds()[1])
 
     def matrix_bounds(self) -> tuple[Array, Array]:
         """Low and high end of P(given | true), each (K, K), over all readings."""
