@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from checks.labels.calibration import BUDGETS, Calibration
-from checks.labels.noise_matrix import NORMAL, Noise
+from checks.labels.noise_matrix import Noise
 from checks.labels.noise_model import Array
 
 MATRIX_CLASSES_MAX = 100
 PAIRS_TOLD = 10
+NORMAL = 1.96  # standard deviations to each side of an interval
 
 
 def tell_facts(

@@ -19,7 +19,6 @@ FIT_ROWS_MAX = 10_000
 PAIRED_CLASSES_MAX = 20  # a matrix of its own for noise and link: K * K parameters each
 DRAWS = 40
 SIDE = 0.025  # on each side of an interval
-NORMAL = 1.96  # standard deviations to that side
 STEPS_MAX = 200
 
 
@@ -43,10 +42,10 @@ class Reading:
     def count_bounds(self) -> tuple[float, float]:
         """Ends of the number of wrong labels: doubt about the parameters, and chance given them."""
         drawn = self.drawn_wrong.sum(axis=1, dtype=np.float64)
-        chance = float((self.wrong * (1.0 - self.wrong)).sum())
-        away = NORMAL * float(np.sqrt(drawn.var() + chance))
-        middle = float(drawn.mean())
-        return max(0.0, middle - away), min(float(self.wrong.size), middle + away)
+        chance = float(np.sqrt((self.wrong * (1.0 - self.wrong)).sum()))
+        drawn += chance * np.random.default_rng(0).standard_normal(drawn.size)
+        low, high = np.quantile(drawn, [SIDE, 1.0 - SIDE])
+        return max(0.0, float(low)), min(float(self.wrong.size), float(high))
 
     def rejudge(self, chances: npt.NDArray[np.floating], labels: Ints) -> Array:
         """Return P(wrong), (M,), of other labels or samples, nothing fitted again."""
@@ -71,9 +70,9 @@ class Noise:
 
     def count(self) -> tuple[float, float, float]:
         """Estimated number of wrong labels with the low and the high end."""
-        ends = [each.count_bounds() for each in (self.reading, self.floor, self.ceiling)]
         best = float(self.reading.wrong.sum())
-        return best, min(best, *(low for low, _ in ends)), max(best, *(high for _, high in ends))
+        low = min(self.floor.count_bounds()[0], self.reading.count_bounds()[0])
+        return best, min(best, low), max(best, self.ceiling.count_bounds()[1])
 
     def matrix_bounds(self) -> tuple[Array, Array]:
         """Low and high end of P(given | true), each (K, K), over all readings."""
