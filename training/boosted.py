@@ -192,7 +192,7 @@ def _add_scores(
 ) -> None:  # fmt: skip
     """Fit a fold on one thread and add to each stage what the fold says of the rows it scores."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - slow to import
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     classes = np.unique(labels)
     if classes.size == 1:  # all that the other folds know
