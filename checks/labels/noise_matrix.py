@@ -104,7 +104,7 @@ def estimate_noise(chances: npt.NDArray[np.floating], labels: Ints, *, seed: int
     >>> 15 <= estimate_noise(sure, labels).count()[0] <= 20
     True
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     paired = chances.shape[1] <= PAIRED_CLASSES_MAX
     with threadpool_limits(1, "blas"):  # sums in one order, whatever the machine
