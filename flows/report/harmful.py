@@ -44,7 +44,7 @@ def describe_harm(read: RunData) -> dict[str, Any] | None:
     told = {key: number(facts.get(key)) for key in ("below_zero_frac", "neighbours_right_frac")}
     return {
         "asked_about": str(facts.get("asked_about") or "train"),
-        "samples": number(facts.get("samples_asked_about")), **told, "rows": rows,
+        "samples": facts.get("samples_asked_about"), **told, "rows": rows,
     } if rows else None  # fmt: skip
 
 

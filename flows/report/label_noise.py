@@ -19,7 +19,7 @@ KEYS = frozenset({
     "estimated_precision_high", "wrong_labels", "noise_matrix", "worst_pairs", "budgets",
     "planted_recall", "says",
 })  # fmt: skip
-WIDE, TALL = 480, 220  # of the curve, in units of its own
+WIDE, TALL = 380, 200  # of the curve, in units of its own
 
 
 def describe_noise(facts: Facts | None) -> dict[str, Any] | None:
@@ -53,7 +53,8 @@ def describe_noise(facts: Facts | None) -> dict[str, Any] | None:
     matrix = _read_matrix(told.get("noise_matrix"))
     return {
         "says": told.get("says"),
-        **{key: number(told.get(key)) for key in ("judged", "flagged", "flagged_frac")},
+        "judged": _count(told, "judged"), "flagged": _count(told, "flagged"),
+        "flagged_frac": number(told.get("flagged_frac")),
         "precision": _bound(precision), "wrong": _bound(wrong),
         "recall": {"confusable": number(both[0]), "any": number(both[1])},
         "class_count": len(matrix["classes"]) if matrix else None,
@@ -66,6 +67,11 @@ def describe_noise(facts: Facts | None) -> dict[str, Any] | None:
 def _bound(told: Facts) -> dict[str, float | None] | None:
     value, low, high = (number(told.get(key)) for key in ("value", "low", "high"))
     return None if value is None else {"value": value, "low": low, "high": high}
+
+
+def _count(told: Facts, key: str) -> int | None:
+    value = number(told.get(key))
+    return None if value is None else int(value)
 
 
 def _list_records(told: Any) -> list[dict[str, Any]]:
@@ -91,7 +97,7 @@ def _order(budgets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw_budgets(noise: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the lines over the share flagged, in a picture of 480 x 220; None for too few.
+    """Return the lines over the share flagged, in a picture of 380 x 200; None for too few.
 
     Returns:
         wide, tall, x and y (ticks with their place), band (between the lower bound and the

@@ -51,9 +51,10 @@ def describe_dynamics(
     """Return how a network came to terms with flagged and with other labels; [] without a training.
 
     Returns:
-        [{name ("flagged" or "not flagged"), samples, correct_frac (0..1, mean), never_frac (0..1,
-        share that was never predicted as labelled), margin (median of the mean logit margin),
-        prob (0..1, mean), forgotten (mean count)}]: train samples that were seen.
+        [{name ("flagged" and "not flagged", or "all" where no label is), samples,
+        correct_frac (0..1, mean), never_frac (0..1, share that was never predicted as labelled),
+        margin (median of the mean logit margin), prob (0..1, mean), forgotten (mean count)}]:
+        train samples that were seen.
     """
     if dynamics is None or samples is None:
         return []
@@ -64,6 +65,8 @@ def describe_dynamics(
     if findings is not None:
         doubted = findings.filter(check_id=CHECK)["sample_id"].unique()
     inside = pl.col("sample_id").is_in(doubted.implode())
+    if not seen.filter(inside).height:
+        return [{"name": "all", **_sum_up(seen)}] if seen.height else []
     parts = {"flagged": seen.filter(inside), "not flagged": seen.filter(~inside)}
     return [{"name": name, **_sum_up(part)} for name, part in parts.items() if part.height]
 

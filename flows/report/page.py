@@ -236,12 +236,14 @@ def _sure(confidence: float) -> str:
 
 def _chance(value: float) -> str:
     """Return a p value as short as it can be read: .03."""
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")  # noqa: PLR2004
+    if value < 0.001:  # noqa: PLR2004 - three digits are enough
+        return "< .001"
+    return f"{value:.3f}".removeprefix("0") if value < 0.9995 else "1"  # noqa: PLR2004
 
 
 def _points(value: float) -> str:
-    """Return a part of an accuracy in percentage points, of three digits."""
-    return ("\u2212" if value < 0 else "") + f"{_brief(abs(100 * value))}\u00a0pp"
+    """Return a part of an accuracy in percentage points, of two digits."""
+    return ("\u2212" if value < 0 else "") + f"{abs(100 * value):#.2g}".rstrip(".") + "\u00a0pp"
 
 
 def _sentence(text: str) -> str:

@@ -405,7 +405,7 @@ def make_table_run(path: Path) -> MadeRun:
                              "experiment": experiment, "config": config})  # fmt: skip
     clean = RunFolder(path).read_json("clean.json")
     RunFolder(path).write_json("clean.json", clean | {"fills": FILLS})
-    add_labels(RunFolder(path), pl.Series([ids[i] for i in range(0, 80, 4)]))
+    add_labels(RunFolder(path), pl.Series([ids[i] for i in range(0, 80, 7)]))
     frame = pl.DataFrame(rows, schema_overrides={"row": pl.Int64})
     return MadeRun(path, MadeSource("table", frame), truth, {})
 

@@ -99,7 +99,12 @@ def add_labels(run: RunFolder, flagged: pl.Series, skip: int = 0) -> None:
     classes = samples["label"].drop_nulls().unique().sort().to_list()
     checks, clean = run.read_json("checks.json"), run.read_json("clean.json")
     facts = dict(checks.get("facts") or {})
-    facts |= {"unlikely_label": make_noise(classes), "harmful_sample": make_harm(samples, skip)}
+    train = samples.filter(split="train")
+    counts = train.height, train.filter(pl.col("sample_id").is_in(flagged.implode())).height
+    facts |= {
+        "unlikely_label": make_noise(classes, *counts),
+        "harmful_sample": make_harm(samples, skip),
+    }
     run.write_json("checks.json", checks | {"facts": facts})
     run.write_json("clean.json", clean | {
         "slices": make_slices(samples, flagged), "reviews": make_reviews(samples),
