@@ -133,7 +133,8 @@ def test_ten_that_hurt_have_pictures(image_run: Any) -> None:
     told = section_of(html, "harm")
     assert "Ten samples that hurt most" in told
     assert "\u22120.42 pp" in told
-    assert "near 24 of those asked about, 23 of which bear another label" in told
+    assert "2 → 5" in told
+    assert "near 24 of those asked about, 23 with another label" in told
 
 
 def test_rows_that_hurt_have_cells(table_run: Any) -> None:
