@@ -109,7 +109,7 @@ def apply_caps(
             String column for each column that `slices` names.
         totals: readable train samples of each class.
         limits: the policy.
-        slices: readable train samples of each slice, by (column, value).
+        slices: readable train samples of each slice, by (column, value); others have no cap.
 
     Source: house rule; cleanlab #641 for rare classes.
     """
@@ -118,7 +118,7 @@ def apply_caps(
     budget, taken = Budget(totals, limits, slices or {}), []
     over: Counter[tuple[str, str]] = Counter()
     for class_name, removes, *values in order.select("class_name", "removes", *columns).iter_rows():
-        own = list(zip(columns, values, strict=True))
+        own = [one for one in zip(columns, values, strict=True) if one in (slices or {})]
         refused = budget.refuse(class_name, removes=removes, slices=own)
         taken.append(refused is None)
         if refused is None:

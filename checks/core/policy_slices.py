@@ -13,7 +13,9 @@ MISSING = "(missing)"
 def join_slices(
     base: pl.DataFrame, slices: pl.DataFrame | None
 ) -> tuple[pl.DataFrame, list[str], dict[Slice, int]]:
-    """Return `base` with a column for each slice, their names, and how many may be touched in each.
+    """Return `base` with a column for each slice, their names, and how large each slice is.
+
+    "(missing)" is no group that a cleaning could wrong: it has a rate, but no size and no cap.
 
     Args:
         base: one row for each sample with `counted` (readable train sample).
@@ -26,7 +28,7 @@ def join_slices(
     >>> base = pl.DataFrame({"sample_id": ["x", "y"], "counted": [True, True]})
     >>> who = pl.DataFrame({"sample_id": ["x"], "who": ["ada"]})
     >>> join_slices(base, who)[2]
-    {('slice:who', '(missing)'): 1, ('slice:who', 'ada'): 1}
+    {('slice:who', 'ada'): 1}
     """
     if slices is None:
         return base, [], {}
@@ -45,6 +47,7 @@ def join_slices(
         (name, value): count
         for name in names
         for value, count in counted[name].value_counts().sort(name).iter_rows()
+        if value != MISSING
     }
     return joined, names, sizes
 

@@ -33,6 +33,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         value = f"{fact['value']} {fact['interval']}".strip()
         lines.append(f"- {quote(fact['name'])}: {quote(value)} ({quote(fact['note'])})")
     lines += _ledger(report["ledger"]) + _gate(report["gate"]) + _findings(report["findings"])
+    lines += _labels(report)
     lines += [f"- Not there yet: {quote(gap['says'])}" for gap in report["missing"]]
     return "\n".join([*lines, "", "All of it: `report.html`, `report.json`.", ""])
 
@@ -52,6 +53,24 @@ def _gate(gate: Mapping[str, Any] | None) -> list[str]:
     if gate["engine_errors"]:
         failed += f", {len(gate['engine_errors'])} could not be judged"
     return ["", f"Quality gate: {'passed' if gate['passed'] else failed}"]
+
+
+def _labels(report: Mapping[str, Any]) -> list[str]:
+    """What is known of labels, in a line each."""
+    labels, slices, reviews = (report[key] for key in ("labels", "slices", "reviews"))
+    noise = (labels or {}).get("noise")
+    lines = []
+    if noise and noise["says"]:
+        lines.append(f"- Labels: {quote(noise['says'])}")
+    if slices:
+        lines.append(f"- Slices: {quote(slices['sentence'])}")
+    for key, name in (("flagged", "flagged"), ("unflagged", "other")):
+        rate = reviews[key] if reviews else None
+        if rate:
+            within = f"{share(rate['low'])} to {share(rate['high'])}"
+            lines.append(f"- Reviewed: {share(rate['share'])} of the {name} labels are wrong "
+                         f"({within}, {compact(rate['reviewed'])} looked at)")  # fmt: skip
+    return ["", *lines, ""] if lines else []
 
 
 def _findings(findings: list[dict[str, Any]]) -> list[str]:

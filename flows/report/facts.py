@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flows.report.label_noise import KEYS as NOISE
+
 Facts = Mapping[str, Any]
 ROWS_MAX = 60
 
@@ -22,7 +24,7 @@ def describe_facts(check_id: str, facts: Facts) -> dict[str, Any]:
         for key, (caption, lay) in {**known, **SHARED}.items()
         if facts.get(key) and (rows := lay(facts[key]))
     ]
-    told = {*known, *SHARED}
+    told = {*known, *SHARED, *ELSEWHERE.get(check_id, ())}
     line = {
         key: value
         for key, value in facts.items()
@@ -80,6 +82,10 @@ RULES = "How often this rule of the contract is broken, by column, and the share
 PROPERTIES = "Every property with the class that it tells best from the others"
 SHARED: Mapping[str, Layout] = {
     "rules": (RULES, _lay_records), "properties": (PROPERTIES, _lay_records),
+}  # fmt: skip
+ELSEWHERE = {  # told by a section of its own
+    "unlikely_label": NOISE, "harmful_sample": frozenset({"hurt_most"}),
+    "underperforming_group": frozenset({"worst"}), "missing_class": frozenset({"missing"}),
 }  # fmt: skip
 TABLES: Mapping[str, Mapping[str, Layout]] = {
     "column_label_leak": {

@@ -13,7 +13,8 @@ from flows.app.store import RunFolder
 
 Document = dict[str, Any]
 
-TABLES = ("samples", "metrics", "scores", "findings", "cells", "decisions", "repairs", "curves")
+TABLES = ("samples", "metrics", "scores", "findings", "cells", "decisions", "repairs", "curves",
+          "dynamics")  # fmt: skip
 DOCUMENTS = (
     "profile", "checks", "clean", "gate", "drift", "experiment", "config", "suggestions",
 )  # fmt: skip
@@ -38,6 +39,7 @@ class RunData:
     decisions: pl.DataFrame | None = None
     repairs: pl.DataFrame | None = None
     curves: pl.DataFrame | None = None
+    dynamics: pl.DataFrame | None = None
     profile: Document | None = None
     checks: Document | None = None
     clean: Document | None = None

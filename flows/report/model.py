@@ -29,6 +29,7 @@ from flows.report.figures import plain
 from flows.report.findings import describe_findings
 from flows.report.folder import RunData, read_run
 from flows.report.heatmap import map_classes
+from flows.report.labels import describe_all
 from flows.report.ledger import balance_classes, list_taken, sum_ledger
 from flows.report.method import (
     describe_gate,
@@ -123,6 +124,7 @@ def _describe_columns(
 ) -> dict[str, Any]:
     """Return what is told of the columns of a table, or of the metrics of pictures."""
     examples = [example for section in told["findings"] for example in section["examples"]]
+    examples += told["harm"]["rows"] if told["harm"] else []
     if (read.profile or {}).get("columns"):
         return describe_table(read, source, drift, examples, told["duplicates"]["groups"])
     read_cells(source, examples)
@@ -132,7 +134,7 @@ def _describe_columns(
 def _describe_samples(
     read: RunData, checks: Mapping[str, Check], source: Any, max_thumbnails: int
 ) -> dict[str, Any]:
-    """Return findings, groups of duplicates, the class map and the pictures that are shown."""
+    """Return findings, duplicates, the class map, labels and the pictures that are shown."""
     pictured = getattr(source, "modality", None) == "image" and max_thumbnails > 0
     limit = _share(read.findings, max_thumbnails) if pictured else EXAMPLES_MAX
     findings = describe_findings(
@@ -149,7 +151,7 @@ def _describe_samples(
             read.findings, read.samples, read.decisions, read.metrics if _is_image(read) else None
         ),
         "heatmap": map_classes(read.findings, read.samples, [one["check_id"] for one in findings]),
-        "thumbnails": {}, "details": {},
+        **describe_all(read), "thumbnails": {}, "details": {},
     }  # fmt: skip
     return told | _draw(read, told, source, max_thumbnails) if pictured else told
 
@@ -162,6 +164,7 @@ def _draw(
         return {}
     examples = [example for section in told["findings"] for example in section["examples"]]
     wanted = [example["sample_id"] for example in examples]
+    wanted += [one["sample_id"] for one in (told["harm"] or {"rows": []})["rows"]]
     wanted += [m["sample_id"] for group in told["duplicates"]["groups"] for m in group["members"]]
     wanted = list(dict.fromkeys(wanted))[:max_thumbnails]
     for example in examples:

@@ -26,13 +26,14 @@ from flows.report.drift import draw_drift
 from flows.report.effects import interval
 from flows.report.figures import compact, share, signed
 from flows.report.heatmap import shade
+from flows.report.label_noise import draw_budgets
 from flows.report.scatter import draw_pair
 from flows.report.table import CARDS_MAX, ROWS_MAX
 from flows.report.verdict import tell_ratio
 from flows.report.words import headline, name_arm, name_endpoint, name_stage, reveal, shown
 
 HERE = Path(__file__).parent
-STYLE_SHEETS = ("report.css", "gallery.css", "table.css")
+STYLE_SHEETS = ("report.css", "gallery.css", "table.css", "labels.css")
 OPEN_FINDINGS, OPEN_COLUMNS = 6, 2
 
 
@@ -75,7 +76,8 @@ def _environment() -> Environment:
         steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
         rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
         nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie,
-        sure=_sure, figure=_figure,
+        sure=_sure, figure=_figure, budgets=draw_budgets, chance=_chance, within=_within,
+        points=_points, sentence=_sentence,
         as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
     )  # fmt: skip
     return environment
@@ -133,6 +135,10 @@ def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("gate", "Quality gate", report["gate"]),
         ("findings", "Findings", report["findings"]),
         ("problems", "Problems", report["source"]["problems"]),
+        ("labels", "Labels", report["labels"]),
+        ("harm", "Hurt most", report["harm"]),
+        ("slices", "Slices", report["slices"]),
+        ("reviews", "Reviews", report["reviews"]),
         ("cells", "Wrong cells", report["cells"]),
         ("repairs", "Repairs", report["repairs"]),
         ("columns", report["columns"]["kind"].capitalize(), report["columns"]["rows"]),
@@ -226,6 +232,31 @@ def _sure(confidence: float) -> str:
     """Return a confidence; what is short of certain does not round up to it."""
     almost = 0.995 <= confidence < 1.0  # noqa: PLR2004 - it would read 100 %
     return "> 99 %" if almost else share(confidence)
+
+
+def _chance(value: float) -> str:
+    """Return a p value as short as it can be read: .03."""
+    if value < 0.001:  # noqa: PLR2004 - three digits are enough
+        return "< .001"
+    return f"{value:.3f}".removeprefix("0") if value < 0.9995 else "1"  # noqa: PLR2004
+
+
+def _points(value: float) -> str:
+    """Return a part of an accuracy in percentage points, of two digits."""
+    return ("\u2212" if value < 0 else "") + f"{abs(100 * value):#.2g}".rstrip(".") + "\u00a0pp"
+
+
+def _sentence(text: str) -> str:
+    """Return a text that begins and ends as a sentence does."""
+    return _keep(text[:1].upper() + text[1:].rstrip(".") + ".")
+
+
+def _within(told: Mapping[str, Any] | None, *, counts: bool = False) -> str:
+    """Return the interval of a share, or of a count, in words; nothing where there is none."""
+    if not told or told.get("low") is None or told.get("high") is None:
+        return ""
+    form = compact if counts else share
+    return f"{form(told['low'])} to {form(told['high'])}"
 
 
 def _tie(value: float, measure: str) -> str:

@@ -22,6 +22,7 @@ from checks.core.check import Check
 from checks.metrics.cell_verdicts import judge_cells
 from flows.app.store import RunFolder
 from flows.report import build_report
+from tests.flows.report.made_labels import add_labels
 
 ARMS = {"raw": 0.0, "raw_again": 0.0006, "cleaned": 0.016, "random_drop": -0.004, "oracle": 0.024}
 TIERS = {"train": (0.9, 0.006), "probe": (0.86, 0.004)}
@@ -315,6 +316,7 @@ def make_image_run(path: Path) -> MadeRun:
     documents = {"profile": {"modality": "image"}, "gate": GATE, "experiment": make_experiment(),
                  "config": CONFIG}  # fmt: skip
     write_run(path, tables, documents)
+    add_labels(RunFolder(path), pl.Series(odd), skip=16)
     return MadeRun(path, MadeSource("image", pictures), truth, CHECKS)
 
 
@@ -403,6 +405,7 @@ def make_table_run(path: Path) -> MadeRun:
                              "experiment": experiment, "config": config})  # fmt: skip
     clean = RunFolder(path).read_json("clean.json")
     RunFolder(path).write_json("clean.json", clean | {"fills": FILLS})
+    add_labels(RunFolder(path), pl.Series([ids[i] for i in range(0, 80, 7)]))
     frame = pl.DataFrame(rows, schema_overrides={"row": pl.Int64})
     return MadeRun(path, MadeSource("table", frame), truth, {})
 
