@@ -27,6 +27,7 @@ from bench.process import run_module
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
 from checks.labels import leave_one_out
+from checks.labels.noise_matrix import estimate_noise
 from checks.labels.suspicion import Evidence, gather, judge
 from training.arms import TrainingData
 from training.boosted import boosted_out_of_fold
@@ -112,8 +113,8 @@ def pool(parts: list[Matrix], labels: Matrix) -> tuple[Matrix, Matrix]:
 def parts_of(evidence: Evidence, labels: Matrix, probs: Matrix) -> list[Matrix]:
     """Return the class scores of the trees, of the left-out ridge and of the neighbours."""
     targets = np.eye(evidence.class_count, dtype=np.float32)[labels]
-    logits = leave_one_out.predict_left_out(evidence.spectrum, targets, evidence.penalty)
-    logits = logits * evidence.temperature
+    scores = leave_one_out.predict_left_out(evidence.spectrum, targets, evidence.penalty)
+    logits = evidence.noise.heat * scores
     ridge = np.exp(logits - logits.max(axis=1, keepdims=True))
     near = labels[evidence.references][evidence.neighbours]
     votes = np.stack([(near == at).sum(axis=1) for at in range(evidence.class_count)], axis=1)
@@ -142,8 +143,9 @@ def score(data: TrainingData, seed: int, *, by_features: bool) -> dict[str, floa
         "normalized_margin": -get_label_quality_scores(given, probs, method="normalized_margin"),
         "adjusted_margin": -get_label_quality_scores(
             given, probs, method="normalized_margin", adjust_pred_probs=True),
-        "check_as_it_is": judged.suspicion, "pooled": -pooled[place, given],
-        "ridge": judged.doubt, "neighbours": judged.against,
+        "check": judged.refine(estimate_noise(judged.beliefs, given).reading.wrong),
+        "check_before_the_noise_model": judged.suspicion, "pooled": -pooled[place, given],
+        "ridge": -parts[1][place, given], "neighbours": judged.against,
         "trees_and_half_ridge": -linear[place, given], "the_same_by_ranks": halved,
     }  # fmt: skip
     told = {name: float(average_precision_score(wrong, value)) for name, value in found.items()}
@@ -175,7 +177,7 @@ def measure(rows: int, seeds: int) -> Iterator[tuple[str, Figure]]:
                     f"{table} {kind} {name}",
                     Figure(float(np.mean(values)), None, "higher", seeds),
                 )
-            for name, rival in product(("pooled", "check_as_it_is"), CLEANLAB):
+            for name, rival in product(("pooled", "check"), CLEANLAB):
                 mine, theirs = (np.array([one[n] for one in told]) for n in (name, rival))
                 gain = paired_t(mine, theirs)
                 interval = (gain.low, gain.high)

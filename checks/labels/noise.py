@@ -27,24 +27,28 @@ TINY = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
-    """P(true | x) = softmax(heat * scores + pull * log votes + offset); given = matrix[true].
+    """P(true | x) = softmax(heat * scores + pull * log votes + trust * log prior + offset).
 
-    offset: shape (K,). matrix: shape (K, K), rows true, columns given, rows sum to 1.
+    The given label follows from the true class by the matrix. offset: shape (K,). matrix: shape
+    (K, K), rows true, columns given, rows sum to 1. trust: 0 where there was no prior.
     """
 
     heat: float
     pull: float
+    trust: float
     offset: Doubles
     matrix: Doubles
 
-    def believe(self, scores: Floats, votes: Floats) -> Doubles:
+    def believe(self, scores: Floats, votes: Floats, prior: Floats | None = None) -> Doubles:
         """Return P(true class | x) without the given label, (N, K).
 
         Args:
             scores: left-out ridge scores, shape (N, K).
             votes: shares of the neighbours, shape (N, K).
+            prior: out-of-sample class scores of another model, shape (N, K), or None.
         """
-        return softmax(self.heat * scores + self.pull * _logs(votes) + self.offset)
+        logits = self.heat * scores + self.pull * _logs(votes) + self.offset
+        return softmax(logits if prior is None else logits + self.trust * _logs(prior))
 
     def concentration(self, beliefs: Doubles) -> float:
         """Return how much wrong labels of a class fall into one other: 0 evenly, 1 all in one.
@@ -71,13 +75,17 @@ class NoiseModel:
         return 1 - right / np.maximum(_given(beliefs @ self.matrix, labels), TINY)
 
 
-def fit_noise(scores: Floats, votes: Floats, labels: Ints) -> NoiseModel:
+def fit_noise(
+    scores: Floats, votes: Floats, labels: Ints, prior: Floats | None = None
+) -> NoiseModel:
     """Fit model and noise matrix to the given labels by likelihood; votes join in a second round.
 
     Args:
         scores: left-out ridge scores, shape (N, K).
         votes: shares of the neighbours, shape (N, K).
         labels: given, shape (N,).
+        prior: out-of-sample class scores of another model, shape (N, K); how far they are trusted
+            is fitted too.
 
     Source: the noise layer of Sukhbaatar et al. 2015, arXiv 1406.2080, on left-out scores.
 
@@ -90,23 +98,25 @@ def fit_noise(scores: Floats, votes: Floats, labels: Ints) -> NoiseModel:
     from scipy.optimize import minimize  # noqa: PLC0415 - a third of a second
 
     step = -(-len(labels) // ROWS_MAX)
-    table = np.stack([10.0 * scores[::step], _logs(votes[::step])])
-    count = scores.shape[1]
+    parts = [10.0 * scores[::step], _logs(votes[::step])]
+    table = np.stack(parts if prior is None else [*parts, _logs(prior[::step])])
+    own, count = len(table), scores.shape[1]
     start = np.log(RIGHT_AT_FIRST * (count - 1) / (1 - RIGHT_AT_FIRST)) * np.eye(count)
-    now = np.concatenate([[1.0, 0.0], np.zeros(count), start.ravel()])
+    now = np.concatenate([[1.0, 0.0, 1.0][:own], np.zeros(count), start.ravel()])
     for held in (True, False):  # with the votes from the start it ends in a worse optimum
         found = minimize(_loss, now, (table, labels[::step], held), "L-BFGS-B", jac=True,
                          options={"maxiter": STEPS})  # fmt: skip
         now = found.x
-    matrix = softmax(now[2 + count :].reshape(count, count))
-    return NoiseModel(10.0 * float(now[0]), float(now[1]), now[2 : 2 + count], matrix)
+    matrix = softmax(now[own + count :].reshape(count, count))
+    trust = 0.0 if prior is None else float(now[2])
+    return NoiseModel(10.0 * float(now[0]), float(now[1]), trust, now[own : own + count], matrix)
 
 
 def _loss(now: Doubles, table: Doubles, labels: Ints, held: bool) -> tuple[float, Doubles]:
     """Negative mean log likelihood with what is assumed beforehand, and its gradient."""
-    _, size, count = table.shape
-    offset, matrix = now[2 : 2 + count], softmax(now[2 + count :].reshape(count, count))
-    beliefs = softmax(now[0] * table[0] + now[1] * table[1] + offset)
+    own, size, count = table.shape
+    offset, matrix = now[own : own + count], softmax(now[own + count :].reshape(count, count))
+    beliefs = softmax(np.tensordot(now[:own], table, 1) + offset)
     likely = np.maximum(_given(beliefs @ matrix, labels), TINY)
     seen = _seen_before(count) / size
     loss = -np.log(likely).mean() - (seen * np.log(np.maximum(matrix, TINY))).sum()
@@ -118,7 +128,8 @@ def _loss(now: Doubles, table: Doubles, labels: Ints, held: bool) -> tuple[float
     cells = matrix * (beliefs.T @ chosen)
     cells = cells - matrix * cells.sum(axis=1, keepdims=True)
     cells += matrix * seen.sum(axis=1, keepdims=True) - seen
-    slopes = [(logits * table[0]).sum(), 0.0 if held else (logits * table[1]).sum()]
+    slopes = np.tensordot(table, logits, 2)
+    slopes[1] *= not held
     return float(loss), np.concatenate([slopes, logits.sum(axis=0) + LEVEL * offset, cells.ravel()])
 
 

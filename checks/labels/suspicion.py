@@ -49,39 +49,43 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One value for each sample: suspicion 0..1, the parts of it, and what is proposed instead.
+    """One value for each sample, and what is proposed instead.
 
-    doubt: 1 - P(true class is the given one | x). against: share of neighbours that disagree.
-    wrong: P(the given label is wrong | x, label). disbelief: 1 - p(given) by the trained model, or
-    None. flaggable: neither the model nor the neighbours' plurality gives the label that is given.
+    suspicion: order by doubt, or, as far as the noise falls into look-alikes (focus, 0..1), by
+    wrong; `refine` makes the order that is told. doubt: 1 - P(true class is the given one | x).
+    against: share of neighbours that disagree. wrong: P(the given label is wrong | x, label).
+    flaggable: neither the model nor the neighbours' plurality gives the label that is given.
     chances, beliefs: shape (N, K), left-out class scores of the given and of the true label.
-    surprised: the first of the chances is not the given label. confidence: its log odds against
-    the second; of the chances, as the surer beliefs see noise in a set that has none.
     """
 
     suspicion: Doubles
+    focus: float
     doubt: Floats
     against: Floats
     wrong: Floats
-    disbelief: Floats | None
     proposed: Ints
-    surprised: npt.NDArray[np.bool_]
     flaggable: npt.NDArray[np.bool_]
-    confidence: Doubles
     chances: Floats
     beliefs: Floats
 
+    def refine(self, wrong: Doubles, crowd: tuple[Verdict, Doubles] | None = None) -> Doubles:
+        """Return how suspicious each label is, 0..1, shape (N,), by P(wrong) of the noise model.
+
+        Args:
+            wrong: shape (N,), `checks.labels.noise_matrix.Reading.wrong`.
+            crowd: the train samples' verdict and P(wrong), among which others are ranked.
+        """
+        judged, among = crowd or (self, wrong)
+        told = (1 - judged.focus) * rank_within(wrong.round(6), among.round(6))
+        told = told + judged.focus * rank_within(self.wrong, judged.wrong)
+        return told.round(9)
+
     def join(self, other: Verdict) -> Verdict:
         """Return both, one after the other."""
-        both = None
-        if self.disbelief is not None and other.disbelief is not None:
-            both = np.concatenate([self.disbelief, other.disbelief])
-        names = (
-            "suspicion", "doubt", "against", "wrong", "proposed", "surprised", "flaggable",
-            "confidence", "chances", "beliefs",
-        )  # fmt: skip
+        names = ("suspicion", "doubt", "against", "wrong", "proposed", "flaggable", "chances",
+                 "beliefs")  # fmt: skip
         parts = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
-        return Verdict(disbelief=both, **parts)
+        return Verdict(focus=self.focus, **parts)
 
 
 @contextmanager
@@ -128,7 +132,7 @@ def gather(
         neighbours, _ = nearest(points, points[references], own, near)
         scores = leave_one_out.predict_left_out(spectrum, targets, penalty)
         votes = _count_votes(neighbours, labels[references], class_count)
-        noise = fit_noise(scores, votes, labels)
+        noise = fit_noise(scores, votes, labels, prior)
     return Evidence(
         class_count,
         space,
@@ -211,25 +215,17 @@ def _weigh(
     a class is in doubt, and only Bayes' rule with the noise matrix tells which given label to
     trust: its weight is the concentration of that matrix.
     """
-    beliefs = noise.believe(scores, votes)
+    beliefs = noise.believe(scores, votes, prior)
     doubt, wrong, against = _parts(noise, beliefs, votes, labels)
     focus = noise.concentration(beliefs if among is None else among.beliefs.astype(np.float64))
-    total = (1 - focus) * _rank(doubt, among.doubt if among else doubt)
-    total = total + focus * _rank(wrong, among.wrong if among else wrong)
-    weight, disbelief, belief, chances = 1.0, None, beliefs, beliefs @ noise.matrix
-    heard = chances
-    if prior is not None:
-        disbelief, belief = 1 - _given(prior, labels), (beliefs + prior) / 2
-        heard = (chances + prior) / 2
-        crowd = disbelief if among is None or among.disbelief is None else among.disbelief
-        total, weight = total + _rank(disbelief, crowd), 2.0
-    favourite = belief.argmax(axis=1).astype(np.int64)
-    first, second = np.sort(heard, axis=1)[:, :-3:-1].T + TINY
+    total = (1 - focus) * rank_within(doubt, among.doubt if among else doubt)
+    total = total + focus * rank_within(wrong, among.wrong if among else wrong)
+    favourite = beliefs.argmax(axis=1).astype(np.int64)
+    chances = beliefs @ noise.matrix
     plural = votes.max(axis=1) > _given(votes, labels)
     return Verdict(
-        suspicion=(total / weight).round(9), doubt=doubt, against=against, wrong=wrong,
-        disbelief=disbelief, proposed=favourite, surprised=heard.argmax(axis=1) != labels,
-        flaggable=(favourite != labels) & plural, confidence=np.log(first / second),
+        suspicion=total.round(9), doubt=doubt, against=against, wrong=wrong, proposed=favourite,
+        flaggable=(favourite != labels) & plural, focus=focus,
         chances=chances.astype(np.float32), beliefs=beliefs.astype(np.float32),
     )  # fmt: skip
 
@@ -246,7 +242,9 @@ def _given(table: npt.NDArray[np.floating], labels: Ints) -> npt.NDArray[np.floa
     return table[np.arange(len(labels)), labels]
 
 
-def _rank(values: Floats, crowd: Floats) -> npt.NDArray[np.float64]:
+def rank_within(
+    values: npt.NDArray[np.floating], crowd: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
     """Middle rank of each value within the crowd, 0..1; equal values get equal ranks."""
     ordered = np.sort(crowd)
     low = np.searchsorted(ordered, values, side="left")

@@ -10,6 +10,7 @@ import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
 from checks.labels.calibration import Calibration, calibrate, recall_planted
+from checks.labels.dynamics_rank import doubt_of_dynamics
 from checks.labels.leave_one_out import Floats
 from checks.labels.noise_facts import tell_facts
 from checks.labels.noise_matrix import Noise, estimate_noise
@@ -46,11 +47,12 @@ def _example(*, wrong: bool) -> SetExample:
 
 
 @set_check(
-    needs=("samples", "features", "probabilities?"),
+    needs=("samples", "features", "probabilities?", "dynamics?"),
     dimension="incorrect",
     severity="error",
     action="drop",
     score="label_suspicion",
+    more_scores=("label_prob", "suggestion_prob", "suggestion", "label_votes"),
     relative=True,
     version=2,
     precision_min=0.8,
@@ -66,20 +68,22 @@ def unlikely_label(
 ) -> Judged:  # fmt: skip
     """Rank labels by how unlikely they are; flag those that are wrong at `precision_min` or surer.
 
-    Every labelled sample gets `label_suspicion`, 0 (plausible) to 1: the average rank of the
-    left-out ridge's confidence in the given label, half as heavily of the share of the
-    `neighbour_count` nearest neighbours that say otherwise, and of a trained model's probability
-    where there is one. How many are flagged is another question: a model of the labels' noise
-    gives each label a probability of being wrong (a finding's value). Of those above one half the
-    likeliest are flagged, while even the one-sided 90 % bound of the share of wrong labels among
-    them is at least `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and
-    cap that bound: of wrong labels no larger share is found than of labels flipped at random.
+    A kernel ridge that has not seen the sample, the votes of its `neighbour_count` nearest
+    neighbours and, where there is one, another model's class scores say which class it is; the
+    likelihood of the given labels weighs the three and fits the noise matrix with them. A model of
+    the noise then gives each label a probability of being wrong (a finding's value), and its rank
+    is `label_suspicion`, 0 (plausible) to 1; where noise falls into look-alikes, Bayes' rule with
+    the noise matrix ranks instead, and the dynamics of a training run count half where they are.
+    How many are flagged is another question: of those likelier wrong than right the likeliest are,
+    while even the one-sided 90 % bound of the share of wrong labels among them is at least
+    `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
+    of wrong labels no larger share is found than of labels flipped at random.
     Validation and test labels are ranked against train, and proposed for review only.
 
     Why: a wrong label in train is learnt by heart by a large network; but a weak model's count of
     errors flags a fifth of a clean set, so that order and amount are two decisions.
-    Source: leave-one-out ridge with neighbours beats a short CNN training in average precision on
-    CIFAR-10N; cleanlab's self-confidence is Northcutt et al. 2021, arXiv 1911.00068.
+    Source: own, against Northcutt et al. 2021, arXiv 1911.00068, on CIFAR-10N
+    (bench/label_ranking.py, bench/label_amount.py).
     """
     frame = _join(tables)
     classes = frame["label"].drop_nulls().unique().sort().to_list()
@@ -88,7 +92,7 @@ def unlikely_label(
     least = max(SAMPLES_MIN, SAMPLES_PER_CLASS_MIN * len(classes))
     if len(classes) < 2 or train.height < least:  # noqa: PLR2004 - a choice needs two
         fact = {"not_judged": f"{train.height} labelled train samples, {len(classes)} classes"}
-        return Judged(EMPTY, _score(tables, frame.head(0), np.empty(0)), fact)
+        return Judged(EMPTY, _score(tables, frame.head(0), {}), fact)
     labels, count = _encode(train, classes), len(classes)
     evidence = gather(
         _matrix(train), labels, count, prior=_prior(tables, train, classes),
@@ -102,6 +106,7 @@ def unlikely_label(
     count = calibration.choose(precision_min)
     facts = tell_facts(noise, calibration, recall, classes, count)
     wrong = noise.reading.wrong
+    suspicion = judged.refine(wrong)
     held = known.filter(pl.col("split") != "train")
     if held.height:
         given = _encode(held, classes)
@@ -109,10 +114,14 @@ def unlikely_label(
             evidence, labels, matrix=_matrix(held), given=given,
             prior=_prior(tables, held, classes), judged=judged,
         )  # fmt: skip
-        wrong = np.concatenate([wrong, noise.reading.rejudge(seen.beliefs, given)])
-        judged = judged.join(seen)
+        doubted = noise.reading.rejudge(seen.beliefs, given)
+        suspicion = np.concatenate([suspicion, seen.refine(doubted, (judged, wrong))])
+        wrong, judged = np.concatenate([wrong, doubted]), judged.join(seen)
     everyone = pl.concat([train, held]).drop("features")
-    scores = _score(tables, everyone, judged.suspicion)
+    if "dynamics" in tables:
+        learnt = doubt_of_dynamics(tables["dynamics"].collect(), everyone["sample_id"])
+        suspicion = np.where(np.isfinite(learnt), (suspicion + learnt) / 2, suspicion).round(9)
+    scores = _score(tables, everyone, _columns(everyone, judged, suspicion, classes))
     found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
     return Judged(found, scores, facts)
 
@@ -196,12 +205,28 @@ def _tell(
     ).sort("sample_id")  # fmt: skip
 
 
+def _columns(
+    everyone: pl.DataFrame, verdict: Verdict, suspicion: npt.NDArray[np.float64],
+    classes: list[str],
+) -> dict[str, pl.Series]:  # fmt: skip
+    """What is told of each sample, by name, as `unlikely_label` declares it."""
+    rows, given = np.arange(everyone.height), _encode(everyone, classes)
+    names = np.array(classes, dtype=object)[verdict.proposed].tolist()
+    return {
+        "label_suspicion": pl.Series(suspicion),
+        "label_prob": pl.Series(verdict.beliefs[rows, given].astype(np.float64)).round(6),
+        "suggestion_prob": pl.Series(verdict.beliefs.max(axis=1).astype(np.float64)).round(6),
+        "suggestion": pl.Series(names, dtype=pl.String),
+        "label_votes": pl.Series(1 - verdict.against.astype(np.float64)).round(6),
+    }
+
+
 def _score(
-    tables: Mapping[str, pl.LazyFrame], everyone: pl.DataFrame,
-    suspicion: npt.NDArray[np.float64],
-) -> pl.DataFrame:  # fmt: skip
-    found = everyone.select("sample_id").with_columns(
-        label_suspicion=pl.Series(suspicion, dtype=pl.Float64)
-    )
+    tables: Mapping[str, pl.LazyFrame], everyone: pl.DataFrame, told: Mapping[str, pl.Series]
+) -> pl.DataFrame:
+    kinds = dict.fromkeys(("label_suspicion", "label_prob", "suggestion_prob"), pl.Float64)
+    kinds |= {"suggestion": pl.String, "label_votes": pl.Float64}
+    empty = {name: pl.Series([], dtype=kind) for name, kind in kinds.items()}
+    found = everyone.select("sample_id").with_columns(**(told or empty))
     samples = tables["samples"].select("sample_id").sort("sample_id").collect()
     return samples.join(found, on="sample_id", how="left", maintain_order="left")

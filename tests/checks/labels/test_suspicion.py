@@ -91,7 +91,7 @@ def test_hard_shapes_give_finite_scores(case: str) -> None:
         evidence, labels, matrix=points[:5] + 1, given=labels[:5], prior=None, judged=verdict
     )
     both = verdict.join(others)
-    for name in ("suspicion", "doubt", "wrong", "chances", "beliefs", "confidence"):
+    for name in ("suspicion", "doubt", "wrong", "chances", "beliefs"):
         assert np.isfinite(getattr(both, name)).all(), name
     assert both.suspicion.min() >= 0
     assert both.suspicion.max() <= 1
