@@ -34,7 +34,7 @@ def test_direction_of_noise_is_found() -> None:
 def test_bayes_trusts_a_class_that_nothing_falls_into() -> None:
     """The same doubt weighs less for a label that no other class is mistaken for."""
     matrix = np.array([[0.6, 0.4], [0.0, 1.0]])
-    model = NoiseModel(1.0, 1.0, np.zeros(2), matrix)
+    model = NoiseModel(1.0, 1.0, 0.0, np.zeros(2), matrix)
     beliefs = np.array([[0.5, 0.5], [0.5, 0.5]])
     wrong = model.wrong_chance(beliefs, np.array([0, 1]))
     assert wrong.tolist() == pytest.approx([0.0, 0.2 / 0.7])
