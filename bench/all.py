@@ -8,8 +8,10 @@ import sys
 BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
+    "label_ranking", "label_amount", "label_tables", "label_values", "label_dynamics",
 )  # fmt: skip
-ONCE = ("huge",)  # recorded once: an hour, and 19 GB
+# recorded once: an hour and 19 GB; hours of small networks
+ONCE = ("huge", "label_cleaning")
 
 
 def main() -> None:
