@@ -8,10 +8,9 @@ import sys
 BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
-    "label_ranking", "label_amount", "label_tables", "label_values", "label_dynamics",
+    "label_amount",
 )  # fmt: skip
-# recorded once: an hour and 19 GB; hours of small networks
-ONCE = ("huge", "label_cleaning")
+ONCE = ("huge",)  # recorded once: an hour, and 19 GB
 
 
 def main() -> None:
