@@ -12,7 +12,8 @@ from checks.labels import leave_one_out
 from checks.labels.leave_one_out import BLOCK, Floats
 
 Real = TypeVar("Real", np.float32, np.float64)
-LANDMARKS = 2048
+LANDMARKS, LANDMARKS_MIN = 2048, 256
+CELLS = 1 << 26  # of the kernel features, 256 MB: with more rows there are fewer landmarks
 JITTER = 1e-5  # below it, directions of the landmarks are rounding noise
 TRIED_ROWS, TRIED_LANDMARKS = 2000, 400
 SHARPNESS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -74,7 +75,8 @@ def choose_space(features: Floats, targets: Floats, seed: int) -> Space:
             spectrum = leave_one_out.decompose(lifted, standardise=False)
             _, error = leave_one_out.choose_penalty(spectrum, targets[tried])
             best = min(best, (error, which, sharpness))
-    return _settle(features, centre, scales[best[1]], order[:LANDMARKS], best[2])
+    count = max(LANDMARKS_MIN, min(LANDMARKS, CELLS // len(features)))
+    return _settle(features, centre, scales[best[1]], order[:count], best[2])
 
 
 def _settle(
