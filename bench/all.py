@@ -8,7 +8,7 @@ import sys
 BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
-    "label_amount",
+    "label_ranking", "label_amount",
 )  # fmt: skip
 ONCE = ("huge",)  # recorded once: an hour, and 19 GB
 
