@@ -7,7 +7,6 @@ be found there. Run it as `python -m bench.label_amount --json`.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +16,11 @@ import numpy.typing as npt
 import polars as pl
 from cleanlab.count import estimate_latent, num_label_issues
 from cleanlab.filter import find_label_issues
-from PIL import Image
 
+from bench.label_ranking import LOOK_ALIKES
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
+from bench.twins import decode
 from checks.labels.suspicion import gather, judge
 from checks.labels.unlikely_label import unlikely_label
 from training.features import compute_features
@@ -29,7 +29,6 @@ Ints = npt.NDArray[np.int64]
 SUBSETS, ROWS, CLASSES = 3, 10_000, 10
 SMALL = (300, 1000, 3000)
 HUMAN = {"aggre": "aggre_label", "random1": "random_label1", "worse": "worse_label"}
-LOOK_ALIKES = {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}
 PRECISION_TARGETS = {"aggre": 0.8, "random1": 0.8, "worse": 0.8}
 CLEAN_TARGET, GAP_TARGET = 0.01, 0.1
 
@@ -37,8 +36,7 @@ CLEAN_TARGET, GAP_TARGET = 0.01, 0.1
 def load_train() -> tuple[npt.NDArray[np.uint8], dict[str, Ints]]:
     """Return images (N, 3, 32, 32) and labels by column, (N,) each; `label` is the truth."""
     table = pl.read_parquet(find_shared_data() / "cifar10n" / "train.parquet")
-    pictures = [Image.open(io.BytesIO(data)).convert("RGB") for data in table["image"].to_list()]
-    images = np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in pictures])
+    images = np.ascontiguousarray(decode(table))
     columns = ["label", *HUMAN.values()]
     return images, {name: table[name].to_numpy().astype(np.int64) for name in columns}
 

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import simplejpeg
 import torch
 
 from bench.cleaning_arms import Judgement, clean_arms, truth_arms
 from bench.cleaning_nets import Runs, predict_conv, predict_mlp, with_numbers
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
+from bench.twins import decode
 from checks.core.check import load_checks
 from checks.core.run import run_set_checks
 from training.arms import Arm, TrainingData
@@ -50,12 +50,6 @@ def load_images(folder: Path, split: str) -> pl.DataFrame:
     """Return images and labels of one split; neither file names nor names of classes."""
     columns = ["image", *(KINDS.values() if split == "train" else ["label"])]
     return pl.read_parquet(folder / f"{split}.parquet", columns=columns)
-
-
-def decode(contents: pl.Series) -> npt.NDArray[np.uint8]:
-    """Return the images, (N, 3, H, W)."""
-    read = [simplejpeg.decode_jpeg(content) for content in contents]
-    return np.ascontiguousarray(np.stack(read).transpose(0, 3, 1, 2))
 
 
 def judge_labels(features: npt.NDArray[np.float32], labels: pl.Series) -> Judgement:
@@ -170,7 +164,7 @@ def main() -> None:
     folder = find_shared_data() / "cifar10n"
     train = load_images(folder, "train").sample(options.rows, seed=0)
     test = load_images(folder, "test")
-    images = decode(pl.concat([train["image"], test["image"]]))
+    images = np.ascontiguousarray(decode(pl.concat([train.select("image"), test.select("image")])))
     fit = np.arange(train.height)
     features = compute_features(images, fit)
     axes = reduce(features, fit, AXES)

@@ -7,7 +7,6 @@ training` takes. Run it as `python -m bench.label_dynamics --json`.
 
 from __future__ import annotations
 
-import io
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -21,11 +20,11 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
+from bench.twins import decode
 from checks.core.check import load_checks
 from checks.core.run import run_set_checks
 from checks.labels.dynamics_rank import doubt_of_dynamics
@@ -61,10 +60,9 @@ def load_rows(label: str, held: int = 0) -> tuple[TrainingData, NDArray[np.bool_
     path = find_shared_data() / "cifar10n" / "train.parquet"
     frame = pl.read_parquet(path, columns=["image", "label", label])
     frame = frame.sample(ROWS + held, seed=SEED, shuffle=True)
-    images = [np.asarray(Image.open(io.BytesIO(held)).convert("RGB")) for held in frame["image"]]
     given = frame[label].to_numpy().astype(np.int64)
     keys = np.array([f"{at:032x}-0" for at in range(ROWS + held)])
-    pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+    pixels = np.ascontiguousarray(decode(frame))
     classes = tuple(f"c{at}" for at in range(10))
     split = np.repeat([0, 1, 2], [ROWS, held // 2, held // 2]).astype(np.int8)
     data = TrainingData("image", classes, keys, given, split, pixels)

@@ -11,7 +11,6 @@ Run it as `python -m bench.label_ranking --json`.
 
 from __future__ import annotations
 
-import io
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +22,11 @@ import numpy.typing as npt
 import polars as pl
 import torch
 from cleanlab.rank import get_label_quality_scores
-from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
+from bench.twins import decode
 from checks.labels.noise_matrix import estimate_noise
 from checks.labels.suspicion import Ints, Verdict, gather, judge
 from data.digits import load_digits
@@ -48,9 +47,7 @@ def load_rows() -> tuple[npt.NDArray[np.uint8], dict[str, Ints]]:
     """Return the train images, (20000, 3, 32, 32), and every label column; no other is read."""
     columns = ["image", "label", "random_label1", *HELD_OUT, "worse_label", "aggre_label"]
     table = pl.read_parquet(find_shared_data() / "cifar10n" / "train.parquet", columns=columns)
-    opened = (Image.open(io.BytesIO(cell)).convert("RGB") for cell in table["image"])
-    images = np.stack([np.asarray(picture) for picture in opened]).transpose(0, 3, 1, 2)
-    return images, {name: table[name].to_numpy().astype(np.int64) for name in columns[1:]}
+    return decode(table), {name: table[name].to_numpy().astype(np.int64) for name in columns[1:]}
 
 
 def draw_rows(count: int) -> Iterator[Ints]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
+from sklearn.metrics import average_precision_score
 
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
@@ -28,17 +29,6 @@ from training.features import compute_features
 ROWS, TESTS, DRAWS = 10_000, 2000, 3
 VOTERS = 50
 LARGE = (20_000, 2000, 128)  # train samples, test samples, axes
-
-
-def average_precision(score: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_]) -> float:
-    """Return the mean precision at each wrong one, highest score first; ties in their order.
-
-    >>> average_precision(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])).__round__(3)
-    0.833
-    """
-    hits = wrong[np.argsort(-score, kind="stable")]
-    at = np.flatnonzero(hits)
-    return float(((np.arange(at.size) + 1) / (at + 1)).mean())
 
 
 def load_draw(seed: int) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
@@ -75,9 +65,9 @@ def measure_draw(seed: int) -> dict[str, float]:
     worst = np.argsort(value, kind="stable")
     flagged = train.filter(train["sample_id"].is_in(judged.findings["sample_id"].implode()))
     return {
-        "average precision of -value": average_precision(-value, wrong),
-        "average precision of 50 neighbours' disagreement": average_precision(
-            (votes != given[:, None]).mean(axis=1), wrong
+        "average precision of -value": average_precision_score(wrong, -value),
+        "average precision of 50 neighbours' disagreement": average_precision_score(
+            wrong, (votes != given[:, None]).mean(axis=1)
         ),
         "wrong labels (chance)": float(wrong.mean()),
         "wrong among the ten lowest": float(wrong[worst[:10]].mean()),

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from checks.core.corrections import adjust_benjamini
+
 ROWS_MAX = 50
 LEVEL = 0.95
 DIFFERS = 0.05
@@ -47,7 +49,7 @@ def tell_slices(marked: pl.DataFrame, names: list[str]) -> dict[str, Any]:
         return {**whole, "slices": 0, "differ": 0, "rows": []}
     tests = [exact_test(row["samples"], row[kind], whole["samples"], whole[kind])
              for kind in ("flagged", "dropped") for row in rows]  # fmt: skip
-    corrected = benjamini_hochberg(tests)
+    corrected = [round(q, DIGITS) for q in adjust_benjamini(tests)]
     overall = whole["flagged"] / whole["samples"]
     for at, row in enumerate(rows):
         low, high = exact_interval(row["flagged"], row["samples"])
@@ -116,17 +118,3 @@ def exact_test(size: int, hits: int, whole: int, whole_hits: int) -> float:
     chance = np.exp(chance - chance.max())
     limit = chance[hits - int(seen[0])] * (1 + TINY)
     return round(min(1.0, float(chance[chance <= limit].sum() / chance.sum())), 9)
-
-
-def benjamini_hochberg(p_values: list[float]) -> list[float]:
-    """Return the p values corrected for the false discovery rate, in the order given.
-
-    >>> benjamini_hochberg([0.01, 0.04, 0.03, 0.5])
-    [0.04, 0.053333, 0.053333, 0.5]
-    """
-    p = np.array(p_values, np.float64)
-    order = np.argsort(-p, kind="stable")
-    scaled = p[order] * p.size / np.arange(p.size, 0, -1)
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(1.0, np.minimum.accumulate(scaled))
-    return [float(value) for value in corrected.round(DIGITS)]

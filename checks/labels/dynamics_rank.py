@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from checks.labels.algebra import rank_within
+
 Floats = npt.NDArray[np.float64]
 SIGNALS = ("margin_mean", "margin_final")
 
@@ -39,14 +41,6 @@ def doubt_of_dynamics(dynamics: pl.DataFrame, sample_ids: pl.Series) -> Floats:
     known = np.isfinite(margins).all(axis=1)
     doubt = np.full(len(margins), np.nan)
     if known.any():
-        ranks = [_rank(-column) for column in margins[known].T]
+        ranks = [rank_within(-column, -column) for column in margins[known].T]
         doubt[known] = np.mean(ranks, axis=0).round(9)
     return doubt
-
-
-def _rank(values: Floats) -> Floats:
-    """Middle rank of each value among all, 0..1; equal values get equal ranks."""
-    ordered = np.sort(values)
-    low, high = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    ranks: Floats = (low + high) / (2 * ordered.size)
-    return ranks

@@ -11,7 +11,7 @@ import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
 from checks.labels.knn_shapley import Floats, Ints, Worth, value_neighbours
-from checks.metrics.label_spelling import count_labels, match_spellings
+from checks.metrics.label_shares import read_vectors
 from checks.metrics.vectors import find_directions, stack
 
 TRAIN_MIN, TEST_MIN = 40, 40
@@ -72,7 +72,7 @@ def harmful_sample(
     Source: Jia et al. 2019, arXiv 1908.08619, theorem 1: exact, in closed form. OpenDataVal
     (2306.10577) finds no method of valuing data that is best at all tasks; this one is cheap.
     """
-    frame = _join(tables)
+    frame = read_vectors(tables)
     train = np.flatnonzero(frame["split"].to_numpy() == "train").astype(np.int64)
     samples = tables["samples"].select("sample_id").sort("sample_id").collect()
     if train.size < TRAIN_MIN or frame["label"].n_unique() < 2:  # noqa: PLR2004 - a choice
@@ -100,14 +100,6 @@ def harmful_sample(
              "below_zero_frac": round(int((table["value"] < 0).sum()) / max(table.height, 1), 4),
              "hurt_most": _lay(table)}  # fmt: skip
     return Judged(findings, scores, facts)
-
-
-def _join(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
-    """Labelled samples that have features, by sample_id; one spelling for each label."""
-    samples = tables["samples"].select("sample_id", "split", "label").drop_nulls("label")
-    features = tables["features"].select("sample_id", "features").drop_nulls("features")
-    frame = samples.join(features, on="sample_id").sort("sample_id").collect()
-    return frame.with_columns(pl.col("label").replace(match_spellings(*count_labels(frame))))
 
 
 def _fold(train: Ints, test_count: int, draw: np.random.Generator) -> list[tuple[Ints, Ints]]:

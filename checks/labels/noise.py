@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from checks.labels.algebra import pick, softmax
+
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -71,8 +73,8 @@ class NoiseModel:
 
     def wrong_chance(self, beliefs: Doubles, labels: Ints) -> Doubles:
         """Return P(given label is wrong | x, given label) by Bayes' rule, (N,)."""
-        right = _given(beliefs, labels) * self.matrix[labels, labels]
-        return 1 - right / np.maximum(_given(beliefs @ self.matrix, labels), TINY)
+        right = pick(beliefs, labels) * self.matrix[labels, labels]
+        return 1 - right / np.maximum(pick(beliefs @ self.matrix, labels), TINY)
 
 
 def fit_noise(
@@ -117,7 +119,7 @@ def _loss(now: Doubles, table: Doubles, labels: Ints, held: bool) -> tuple[float
     own, size, count = table.shape
     offset, matrix = now[own : own + count], softmax(now[own + count :].reshape(count, count))
     beliefs = softmax(np.tensordot(now[:own], table, 1) + offset)
-    likely = np.maximum(_given(beliefs @ matrix, labels), TINY)
+    likely = np.maximum(pick(beliefs @ matrix, labels), TINY)
     seen = _seen_before(count) / size
     loss = -np.log(likely).mean() - (seen * np.log(np.maximum(matrix, TINY))).sum()
     loss += LEVEL / 2 * np.square(offset).sum()
@@ -139,21 +141,5 @@ def _seen_before(count: int) -> Doubles:
     return SEEN * (np.full((count, count), other) + (SEEN_RIGHT - other) * np.eye(count))
 
 
-def softmax(logits: Doubles) -> Doubles:
-    """Return rows that sum to 1.
-
-    >>> softmax(np.zeros((1, 2))).tolist()
-    [[0.5, 0.5]]
-    """
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Doubles = raised / raised.sum(axis=1, keepdims=True)
-    return shares
-
-
 def _logs(votes: Floats) -> Doubles:
     return np.log(votes.astype(np.float64) + VOTE_FLOOR)
-
-
-def _given(table: Doubles, labels: Ints) -> Doubles:
-    picked: Doubles = table[np.arange(len(labels)), labels]
-    return picked

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from checks.labels.algebra import one_thread
 from checks.labels.noise_model import LOG_RATE_BOUNDS, Array, Ints, Likelihood, count_joint, pose
 
 FIT_ROWS_MAX = 10_000
@@ -104,10 +105,8 @@ def estimate_noise(chances: npt.NDArray[np.floating], labels: Ints, *, seed: int
     >>> 15 <= estimate_noise(sure, labels).count()[0] <= 20
     True
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
     paired = chances.shape[1] <= PAIRED_CLASSES_MAX
-    with threadpool_limits(1, "blas"):  # sums in one order, whatever the machine
+    with one_thread():
         reading = _read(chances, labels, blended=paired, paired=paired, seed=seed)
         floor = _read(chances, labels, blended=paired, paired=False, seed=seed)
         ceiling = _read(chances, labels, blended=False, paired=paired, seed=seed)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from checks.labels.algebra import softmax
+
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 CHANCE_MIN = 1e-5  # what is rounded away, so that thread counts leave no trace
@@ -79,7 +81,7 @@ class Likelihood:
             logits += self.scaled @ parts.blend
         odds = parts.rate + self.shares + parts.pairs
         np.fill_diagonal(odds, 0.0)
-        return bent, _softmax(logits), _softmax(odds)
+        return bent, softmax(logits), softmax(odds)
 
     def posterior(self, true: Array, noise: Array) -> tuple[Array, Array]:
         """Return P(true class | sample, given label), (N, K), and the labels' likelihood (N,)."""
@@ -184,9 +186,3 @@ def count_joint(held: Array, labels: Ints) -> Array:
     """
     joint = [np.bincount(labels, weights=column, minlength=held.shape[1]) for column in held.T]
     return np.array(joint)
-
-
-def _softmax(logits: Array) -> Array:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances: Array = raised / raised.sum(axis=1, keepdims=True)
-    return chances

@@ -5,18 +5,17 @@ Shapes: N train samples, M others, D features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from checks.labels import leave_one_out
+from checks.labels.algebra import one_thread, pick, rank_within
 from checks.labels.kernel import Space, choose_space
 from checks.labels.leave_one_out import Floats, Spectrum
 from checks.labels.noise import NoiseModel, fit_noise
-from checks.metrics.similarity import nearest
+from checks.metrics.similarity import draw_references, nearest
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -96,18 +95,6 @@ class Verdict:
         return Verdict(focus=self.focus, calibrated=self.calibrated, **parts)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let the linear algebra add in one order: the same bits however many threads there are.
-
-    It costs no time here: on two busy cores, waiting threads burn more than they compute.
-    """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - not needed to name a check
-
-    with threadpool_limits(1, "blas"):
-        yield
-
-
 def gather(
     matrix: Floats, labels: Ints, class_count: int, *, prior: Floats | None = None,
     neighbour_count: int = 50, reference_count: int = 10_000, seed: int = 0,
@@ -130,10 +117,7 @@ def gather(
         spectrum = leave_one_out.decompose(space.lift(scaled), standardise=False)
         penalty, _ = leave_one_out.choose_penalty(spectrum, targets)
         count = len(labels)
-        drawn = np.random.default_rng(seed).permutation(count)[:reference_count]
-        references = np.sort(drawn).astype(np.int64)
-        own = np.full(count, -1, np.int64)
-        own[references] = np.arange(references.size)
+        references, own = draw_references(np.arange(count), reference_count, count, seed)
         stretch = _halve(scaled)
         points = _unit(scaled * stretch)
         near = min(neighbour_count, max(1, count // 8), references.size - 1)
@@ -142,17 +126,9 @@ def gather(
         votes = _count_votes(neighbours, labels[references], class_count)
         noise = fit_noise(scores, votes, labels, prior)
     return Evidence(
-        class_count,
-        space,
-        spectrum,
-        stretch,
-        points[references],
-        prior,
-        neighbours,
-        references,
-        penalty,
-        noise,
-    )
+        class_count, space, spectrum, stretch, points[references], prior, neighbours, references,
+        penalty, noise,
+    )  # fmt: skip
 
 
 def _halve(scaled: Floats) -> Floats:
@@ -230,7 +206,7 @@ def _weigh(
     total = total + focus * rank_within(wrong, among.wrong if among else wrong)
     favourite = beliefs.argmax(axis=1).astype(np.int64)
     chances = beliefs @ noise.matrix
-    plural = votes.max(axis=1) > _given(votes, labels)
+    plural = votes.max(axis=1) > pick(votes, labels)
     return Verdict(
         suspicion=total.round(9), doubt=doubt, against=against, wrong=wrong, proposed=favourite,
         flaggable=(favourite != labels) & plural, focus=focus, calibrated=prior is not None,
@@ -241,19 +217,6 @@ def _weigh(
 def _parts(
     noise: NoiseModel, beliefs: Doubles, votes: Floats, labels: Ints
 ) -> tuple[Floats, Floats, Floats]:
-    parts = 1 - _given(beliefs, labels), noise.wrong_chance(beliefs, labels)
+    parts = 1 - pick(beliefs, labels), noise.wrong_chance(beliefs, labels)
     doubt, wrong = (part.astype(np.float32) for part in parts)
-    return doubt, wrong, 1 - _given(votes, labels)
-
-
-def _given(table: npt.NDArray[np.floating], labels: Ints) -> npt.NDArray[np.floating]:
-    return table[np.arange(len(labels)), labels]
-
-
-def rank_within(
-    values: npt.NDArray[np.floating], crowd: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float64]:
-    """Middle rank of each value within the crowd, 0..1; equal values get equal ranks."""
-    ordered = np.sort(crowd)
-    low = np.searchsorted(ordered, values, side="left")
-    return (low + np.searchsorted(ordered, values, side="right")) / (2 * max(1, ordered.size))
+    return doubt, wrong, 1 - pick(votes, labels)

@@ -9,13 +9,15 @@ import numpy.typing as npt
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
+from checks.labels.algebra import pick
 from checks.labels.calibration import Calibration, calibrate, recall_planted
 from checks.labels.dynamics_rank import doubt_of_dynamics
 from checks.labels.leave_one_out import Floats
 from checks.labels.noise_facts import tell_facts
 from checks.labels.noise_matrix import Noise, estimate_noise
 from checks.labels.suspicion import Evidence, Ints, Verdict, gather, judge, judge_others
-from checks.metrics.label_spelling import count_labels, match_spellings
+from checks.metrics.label_shares import read_vectors
+from checks.metrics.vectors import stack
 
 SAMPLES_MIN = 40
 SAMPLES_PER_CLASS_MIN = 4
@@ -25,6 +27,10 @@ EMPTY = pl.DataFrame(
         "severity": pl.String, "evidence": pl.String, "suggestion": pl.String,
     }
 )  # fmt: skip
+
+SCORES = {"sample_id": pl.String, "label_suspicion": pl.Float64, "label_prob": pl.Float64,
+          "suggestion_prob": pl.Float64, "suggestion": pl.String,
+          "label_votes": pl.Float64}  # fmt: skip
 
 
 def _example(*, wrong: bool) -> SetExample:
@@ -52,7 +58,7 @@ def _example(*, wrong: bool) -> SetExample:
     severity="error",
     action="drop",
     score="label_suspicion",
-    more_scores=("label_prob", "suggestion_prob", "suggestion", "label_votes"),
+    more_scores=tuple(SCORES)[2:],
     relative=True,
     version=2,
     precision_min=0.8,
@@ -89,17 +95,16 @@ def unlikely_label(
     Source: own, against Northcutt et al. 2021, arXiv 1911.00068, on CIFAR-10N
     (bench/label_ranking.py, bench/label_amount.py).
     """
-    frame = _join(tables)
-    classes = frame["label"].drop_nulls().unique().sort().to_list()
-    known = frame.filter(pl.col("label").is_not_null())
+    known = read_vectors(tables)
+    classes = known["label"].unique().sort().to_list()
     train = known.filter(pl.col("split") == "train")
     least = max(SAMPLES_MIN, SAMPLES_PER_CLASS_MIN * len(classes))
     if len(classes) < 2 or train.height < least:  # noqa: PLR2004 - a choice needs two
         fact = {"not_judged": f"{train.height} labelled train samples, {len(classes)} classes"}
-        return Judged(EMPTY, _score(tables, frame.head(0), {}), fact)
+        return Judged(EMPTY, _spread(tables, pl.DataFrame(schema=SCORES)), fact)
     labels, count = _encode(train, classes), len(classes)
     evidence = gather(
-        _matrix(train), labels, count, prior=_prior(tables, train, classes),
+        stack(train["features"]), labels, count, prior=_prior(tables, train, classes),
         neighbour_count=neighbour_count, reference_count=reference_count, seed=seed,
     )  # fmt: skip
     judged = judge(evidence, labels)
@@ -115,7 +120,7 @@ def unlikely_label(
     if held.height:
         given = _encode(held, classes)
         seen = judge_others(
-            evidence, labels, matrix=_matrix(held), given=given,
+            evidence, labels, matrix=stack(held["features"]), given=given,
             prior=_prior(tables, held, classes), judged=judged,
         )  # fmt: skip
         doubted = noise.reading.rejudge(seen.beliefs, given)
@@ -125,27 +130,13 @@ def unlikely_label(
     if "dynamics" in tables:
         learnt = doubt_of_dynamics(tables["dynamics"].collect(), everyone["sample_id"])
         suspicion = np.where(np.isfinite(learnt), (suspicion + learnt) / 2, suspicion).round(9)
-    scores = _score(tables, everyone, _columns(everyone, judged, suspicion, classes))
+    scores = _spread(tables, _score(everyone, judged, suspicion, classes))
     found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
     return Judged(found, scores, facts)
 
 
-def _join(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
-    samples = tables["samples"].select("sample_id", "split", "label")
-    joined = samples.join(tables["features"].select("sample_id", "features"), on="sample_id")
-    held = joined.filter(pl.col("features").is_not_null()).sort("sample_id").collect()
-    # `<=50K.` in test is the class `<=50K` of train, not a label that no train row has
-    return held.with_columns(pl.col("label").replace(match_spellings(*count_labels(held))))
-
-
 def _encode(frame: pl.DataFrame, classes: list[str]) -> Ints:
     return frame["label"].cast(pl.Enum(classes)).to_physical().to_numpy().astype(np.int64)
-
-
-def _matrix(frame: pl.DataFrame) -> Floats:
-    """Features as (N, D), from an Array or an equally long List column."""
-    flat = frame["features"].explode().cast(pl.Float32).to_numpy()
-    return flat.reshape(frame.height, -1).astype(np.float32, copy=False)
 
 
 def _prior(
@@ -209,28 +200,24 @@ def _tell(
     ).sort("sample_id")  # fmt: skip
 
 
-def _columns(
+def _score(
     everyone: pl.DataFrame, verdict: Verdict, suspicion: npt.NDArray[np.float64],
     classes: list[str],
-) -> dict[str, pl.Series]:  # fmt: skip
-    """What is told of each sample, by name, as `unlikely_label` declares it."""
-    rows, given = np.arange(everyone.height), _encode(everyone, classes)
-    names = np.array(classes, dtype=object)[verdict.proposed].tolist()
-    return {
-        "label_suspicion": pl.Series(suspicion),
-        "label_prob": pl.Series(verdict.beliefs[rows, given].astype(np.float64)).round(6),
-        "suggestion_prob": pl.Series(verdict.beliefs.max(axis=1).astype(np.float64)).round(6),
-        "suggestion": pl.Series(names, dtype=pl.String),
-        "label_votes": pl.Series(1 - verdict.against.astype(np.float64)).round(6),
-    }
+) -> pl.DataFrame:  # fmt: skip
+    """What is told of each sample judged: the columns of SCORES."""
+    given = _encode(everyone, classes)
+    parts = {
+        "label_suspicion": suspicion, "label_prob": pick(verdict.beliefs, given),
+        "suggestion_prob": verdict.beliefs.max(axis=1),
+        "suggestion": np.array(classes, dtype=object)[verdict.proposed].tolist(),
+        "label_votes": 1 - verdict.against.astype(np.float64),
+    }  # fmt: skip
+    told = everyone.select("sample_id", *(pl.Series(n, v, strict=False) for n, v in parts.items()))
+    rounded = ("label_prob", "suggestion_prob", "label_votes")
+    return told.cast(SCORES).with_columns(pl.col(rounded).round(6))  # type: ignore[arg-type]
 
 
-def _score(
-    tables: Mapping[str, pl.LazyFrame], everyone: pl.DataFrame, told: Mapping[str, pl.Series]
-) -> pl.DataFrame:
-    text = {"suggestion"}
-    names = ("label_suspicion", "label_prob", "suggestion_prob", "suggestion", "label_votes")
-    empty = {n: pl.Series([], dtype=pl.String if n in text else pl.Float64) for n in names}
-    found = everyone.select("sample_id").with_columns(**(told or empty))
+def _spread(tables: Mapping[str, pl.LazyFrame], told: pl.DataFrame) -> pl.DataFrame:
+    """A row for every sample, null where it was not judged."""
     samples = tables["samples"].select("sample_id").sort("sample_id").collect()
-    return samples.join(found, on="sample_id", how="left", maintain_order="left")
+    return samples.join(told, on="sample_id", how="left", maintain_order="left")

@@ -140,17 +140,3 @@ def gain_accuracy(table_KB: Counts) -> float:
     ranked = np.sort(np.vstack([table_KB, np.zeros_like(table_KB[:1])]), axis=0)
     right = int(ranked[-1][ranked[-1] - 1 > ranked[-2]].sum())
     return round(max(0.0, (right - largest) / (total - largest)), 6)
-
-
-def adjust_holm(chances: list[float]) -> list[float]:
-    """Return p values adjusted for having asked all of them (Holm 1979), in the order given.
-
-    >>> adjust_holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(chances)), key=lambda at: chances[at])
-    adjusted, least = [0.0] * len(chances), 0.0
-    for rank, at in enumerate(order):
-        least = max(least, min(1.0, (len(chances) - rank) * chances[at]))
-        adjusted[at] = least
-    return adjusted

@@ -84,19 +84,3 @@ def _tail(count: int, size: int, expected: float, outside: float) -> float:
     if count <= expected * size:
         return 1.0
     return float(betabinom.sf(count - 1, size, expected * outside, (1 - expected) * outside))
-
-
-def adjust_benjamini(chances: list[float]) -> list[float]:
-    """Return p values adjusted so that a bound on them bounds the share of false ones.
-
-    Source: Benjamini and Hochberg 1995.
-
-    >>> adjust_benjamini([0.01, 0.5, 0.02])
-    [0.03, 0.5, 0.03]
-    """
-    order = sorted(range(len(chances)), key=lambda at: chances[at], reverse=True)
-    adjusted, least = [1.0] * len(chances), 1.0
-    for rank, at in enumerate(order):
-        least = min(least, chances[at] * len(chances) / (len(chances) - rank))
-        adjusted[at] = least
-    return adjusted

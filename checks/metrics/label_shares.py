@@ -22,6 +22,17 @@ def read_labelled(tables: Mapping[str, pl.LazyFrame], *more: str) -> pl.DataFram
     return held.with_columns(pl.col("label").replace(match_spellings(*count_labels(held))))
 
 
+def read_vectors(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
+    """Return sample_id, split, label and features of those that have the last two, by sample_id.
+
+    Labels are in one spelling, by what stands in these samples: see `read_labelled`.
+    """
+    samples = tables["samples"].select("sample_id", "split", "label").drop_nulls("label")
+    features = tables["features"].select("sample_id", "features").drop_nulls("features")
+    held = samples.join(features, on="sample_id").sort("sample_id").collect()
+    return held.with_columns(pl.col("label").replace(match_spellings(*count_labels(held))))
+
+
 def count_shares(labelled: pl.DataFrame) -> Counts:
     """Return how many samples of each class each split holds, 0 where it has none.
 

@@ -89,3 +89,26 @@ def nearest(
         squares = np.einsum("ij,ij->i", block, block)[:, None]
         away[rows] = np.sqrt(np.maximum(np.take_along_axis(gaps, order, axis=1) + squares, 0))
     return found, away
+
+
+def draw_references(
+    places: npt.NDArray[np.int64], most: int, total: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Draw the samples among which `nearest` looks, and tell each sample its own place there.
+
+    Args:
+        places: of the samples that may be drawn, ascending, 0..total - 1.
+        most: at most so many are drawn.
+        total: N, all samples that are asked about.
+        seed: of the draw.
+
+    Returns:
+        The places drawn, ascending, shape (R,), and `own` as `nearest` takes it, shape (N,).
+
+    >>> [part.tolist() for part in draw_references(np.array([1, 2]), 5, 3, 0)]
+    [[1, 2], [-1, 0, 1]]
+    """
+    drawn = np.sort(np.random.default_rng(seed).permutation(places)[:most]).astype(np.int64)
+    own = np.full(total, -1, np.int64)
+    own[drawn] = np.arange(drawn.size)
+    return drawn, own

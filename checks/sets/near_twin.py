@@ -9,6 +9,7 @@ import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
 from checks.metrics.twins import SAMPLES_MIN, find_twins
+from checks.metrics.vectors import stack
 from checks.sets.copies import rank_samples
 
 FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
@@ -67,7 +68,7 @@ def near_twin(
     frame = ranked.lazy().join(features, on="sample_id").sort("sample_id").collect()
     if not SAMPLES_MIN <= frame.height <= samples_max:
         return Judged(pl.DataFrame(schema=FOUND), facts={"not_judged": f"{frame.height} samples"})
-    matrix = frame["features"].explode().cast(pl.Float32).to_numpy().reshape(frame.height, -1)
+    matrix = stack(frame["features"])
     twins = find_twins(np.where(np.isfinite(matrix), matrix, np.float32(0)))
     limit = round(twins.limit(ratio_max, z_max), DIGITS)
     near = twins.ratio <= limit

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
+from checks.core.corrections import adjust_holm
 from checks.core.words import SPLITS
-from checks.metrics.betrayal import adjust_holm
 from checks.metrics.label_shares import read_labelled
 from checks.metrics.order import Order, measure_drift, measure_label_drift, measure_runs
 from checks.metrics.vectors import find_directions, stack

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
-from checks.metrics.similarity import nearest
+from checks.metrics.similarity import draw_references, nearest
+from checks.metrics.vectors import stack
 
 Floats = npt.NDArray[np.float32]
 AXES_MAX = 256
@@ -74,11 +75,8 @@ def outlier(
         found = frame.select("sample_id").head(0).with_columns(outlier_score=pl.lit(0.0))
         fact = {"not_judged": f"{train.size} train samples"}
         return Judged(pl.DataFrame(schema=FOUND), _spread(samples, found), fact)
-    drawn = np.random.default_rng(seed).permutation(train.size)[:reference_count]
-    references = train[np.sort(drawn)]
+    references, own = draw_references(train, reference_count, frame.height, seed)
     points = _project(frame, references, seed)
-    own = np.full(frame.height, -1, np.int64)
-    own[references] = np.arange(references.size)
     near = min(neighbour_count, references.size - 1)
     away = nearest(points, points[references], own, near)[1].mean(axis=1, dtype=np.float64)
     scores = _score(away, train, FLAT * points.shape[1] ** 0.5)
@@ -89,7 +87,7 @@ def outlier(
 
 def _project(frame: pl.DataFrame, references: npt.NDArray[np.int64], seed: int) -> Floats:
     """Standardise by the references; above 256 columns a random projection keeps distances."""
-    matrix = frame["features"].explode().cast(pl.Float32).to_numpy().reshape(frame.height, -1)
+    matrix = stack(frame["features"])
     known = _finite(matrix[references])
     centre, spread = known.mean(axis=0), known.std(axis=0)
     scale = np.where(spread > 0, spread, np.float32(1))

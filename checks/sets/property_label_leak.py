@@ -11,9 +11,9 @@ import numpy.typing as npt
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
+from checks.core.corrections import adjust_holm
 from checks.metrics.betrayal import (
     Betrayal,
-    adjust_holm,
     find_betrayals,
     gain_accuracy,
     tabulate,

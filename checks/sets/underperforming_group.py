@@ -11,10 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from checks.core.check import Judged, SetExample, set_check
+from checks.core.corrections import adjust_benjamini
 from checks.metrics.column_table import read_columns
-from checks.metrics.group_errors import GroupError, adjust_benjamini, compare_group
+from checks.metrics.group_errors import GroupError, compare_group
 from checks.metrics.label_shares import read_labelled
-from checks.metrics.similarity import nearest
+from checks.metrics.similarity import draw_references, nearest
 from checks.metrics.vectors import find_directions, stack
 from checks.sets.drawn import ROWS_MAX, draw_rows
 from checks.sets.shared_traits import name_traits
@@ -124,9 +125,7 @@ def underperforming_group(
 
 def _guess(points: npt.NDArray[np.float32], given: Codes, train: Codes, seed: int) -> Codes:
     """The commonest label among the nearest train samples without itself; ties to the lowest."""
-    drawn = np.sort(np.random.default_rng(seed).permutation(train)[:REFERENCES])
-    own = np.full(len(points), -1, np.int64)
-    own[drawn] = np.arange(drawn.size)
+    drawn, own = draw_references(train, REFERENCES, len(points), seed)
     near, _ = nearest(points, points[drawn], own, min(NEIGHBOURS, drawn.size - 1))
     classes = int(given.max()) + 1
     cells = np.arange(len(points))[:, None] * classes + given[drawn][near]

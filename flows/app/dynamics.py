@@ -36,8 +36,7 @@ def train_on_labels(
 ) -> dict[str, pl.DataFrame]:
     """Return the tables `dynamics` and `probabilities`, as far as [labels] asks for them.
 
-    They are written as label_dynamics.parquet and probabilities.parquet. Nothing where the train
-    split has fewer rows than features are fitted on.
+    Nothing where the train split has fewer rows than features are fitted on.
 
     Raises:
         TrainingError: there are not two classes, or the shards do not fit into memory.
@@ -59,10 +58,8 @@ def train_on_labels(
     if asked.training:
         runs = plan_dynamics(data, options)
         tables["dynamics"] = read_dynamics(runs, _train(runs, run, progress))
-        run.write_table("label_dynamics", tables["dynamics"])
     if asked.folds:
         tables["probabilities"] = _score_folds(data, asked.folds, options, run, progress)
-        run.write_table("probabilities", tables["probabilities"])
     return tables
 
 

@@ -33,12 +33,13 @@ SPLITS = ("train", "val", "test")
 
 
 def learn_tables(
-    config: Config, run: RunFolder, source: Any, raw: Any
+    config: Config, run: RunFolder, source: Any, raw: Any, trained: Mapping[str, pl.DataFrame]
 ) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
-    """Return what ranking checks read, by name: features and probabilities, as far as there are.
+    """Return what ranking checks read, by name: `trained`, features, probabilities.
 
-    What [labels] names comes first; else features of `raw`, and of a table out-of-fold class
-    scores. The second mapping tells what of the user's own was used and what was set aside.
+    What [labels] names comes first, then what was trained for it, by name; else features of `raw`,
+    and of a table out-of-fold class scores, as far as there are. The second mapping tells what of
+    the user's own was used and what was set aside.
 
     Raises:
         SourceError: what [labels] names cannot be used.
@@ -50,10 +51,11 @@ def learn_tables(
         "probabilities": read_class_scores(config, source, samples),
     }
     made = {"features": compute_feature_table, "probabilities": compute_class_scores}
-    tables: dict[str, pl.DataFrame] = {}
+    tables = dict(trained)
     for name, own in given.items():
-        table = own.table if own is not None else made[name](config, run, raw)
-        if table is not None:
+        if own is not None:
+            tables[name] = own.table
+        elif name not in tables and (table := made[name](config, run, raw)) is not None:
             tables[name] = table
     return tables, {name: own.facts for name, own in given.items() if own is not None}
 

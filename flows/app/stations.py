@@ -38,6 +38,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "compare": ("curves.parquet", "dynamics.parquet", "experiment.json"),
     "report": ("report.json", "report.html"),
 }
+STORED = {"dynamics": "label_dynamics"}  # those of the comparison are dynamics.parquet
 Facts = dict[str, Any]
 Station = Callable[[Config, RunFolder, Progress | None], Facts]
 
@@ -132,12 +133,10 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     samples = run.read_table("samples")
     raw = write_raw(run.file("shards"), source, samples, _unreadable(run), config)
     trained = train_on_labels(config, run, raw, progress)
-    known, told = learn_tables(config, run, source, raw)
-    trained = {name: table for name, table in trained.items() if name not in told}
+    known, told = learn_tables(config, run, source, raw, trained)
     for name, table in known.items():
-        if name not in trained:
-            run.write_table(name, table)
-    findings, scores, facts = judge(config, run, source, {**known, **trained})
+        run.write_table(STORED.get(name, name), table)
+    findings, scores, facts = judge(config, run, source, known)
     run.write_table("findings", findings)
     if source.modality == "table":
         write_cells(config, run, source, findings)

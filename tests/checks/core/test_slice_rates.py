@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from checks.core.corrections import adjust_benjamini
 from checks.core.slice_rates import (
     ROWS_MAX,
-    benjamini_hochberg,
     exact_interval,
     exact_test,
     tell_slices,
@@ -39,7 +39,7 @@ def test_the_test_is_fishers(whole: int, data: st.DataObject):
 def test_the_correction_is_scipys(p_values: list[float]):
     """The false discovery rate is controlled as scipy does it."""
     expected = stats.false_discovery_control(p_values)
-    assert benjamini_hochberg(p_values) == pytest.approx(list(expected), abs=1e-6)
+    assert adjust_benjamini(p_values) == pytest.approx(list(expected), abs=1e-6)
 
 
 def test_the_worst_fifty_are_told():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from checks.labels.noise import NoiseModel, _loss, fit_noise, softmax
+from checks.labels.algebra import softmax
+from checks.labels.noise import NoiseModel, _loss, fit_noise
 
 
 def test_gradient_is_that_of_the_loss() -> None:
