@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -12,18 +10,6 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let the linear algebra add in one order: the same bits however many threads there are.
-
-    It costs no time here: on two busy cores, waiting threads burn more than they compute.
-    """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - not needed to name a check
-
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 def softmax(logits: Doubles) -> Doubles:

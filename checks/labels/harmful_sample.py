@@ -17,6 +17,7 @@ from checks.metrics.vectors import find_directions, stack
 TRAIN_MIN, TEST_MIN = 40, 40
 FOLDS = 5
 TOLD = 10
+DISTANCES_MAX = 2e8  # sorted at most, some 15 s: of a large train split fewer samples are asked
 DIGITS = 9
 FOUND = {"sample_id": pl.String, "value": pl.Float64, "threshold": pl.Float64,
          "evidence": pl.String}  # fmt: skip
@@ -61,9 +62,10 @@ def harmful_sample(
 
     Every labelled train sample gets `shapley_value`, its exact share in how many of the
     `neighbour_count` nearest train samples bear the label of a validation sample, -1..1, in a
-    mean over `test_count` of them. Without validation, each fifth of train is asked about by the
-    rest. A sample is flagged if its value is one of the ten lowest, below 0, and at least `z_min`
-    standard errors so. Neighbours are those by the cosine of half-whitened features.
+    mean over `test_count` of them (above 100,000 train samples over fewer: at most 2e8 distances
+    are sorted). Without validation, each fifth of train is asked about by the rest. A sample is
+    flagged if its value is one of the ten lowest, below 0, and at least `z_min` standard errors so.
+    Neighbours are those by the cosine of half-whitened features.
 
     A sample that hurts need not be wrong: where classes overlap, a right one stands among others
     of another label. Look at it; `unlikely_label` says what is wrong with a known precision.
@@ -83,6 +85,7 @@ def harmful_sample(
     points = find_directions(stack(frame["features"]), train, seed)
     held = np.flatnonzero(frame["split"].to_numpy() == "val").astype(np.int64)
     draw = np.random.default_rng(seed)
+    test_count = max(FOLDS, min(test_count, int(DISTANCES_MAX / train.size)))
     if held.size >= TEST_MIN:
         rounds = [(train, np.sort(draw.permutation(held)[:test_count]))]
     else:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from checks.metrics.threads import one_thread
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -31,6 +33,7 @@ class Worth:
     utility: float
 
 
+@one_thread()
 def value_neighbours(
     train: Floats, labels: Ints, test: Floats, given: Ints, neighbour_count: int
 ) -> Worth:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from checks.labels.algebra import one_thread
 from checks.labels.noise_model import LOG_RATE_BOUNDS, Array, Ints, Likelihood, count_joint, pose
+from checks.metrics.threads import one_thread
 
 FIT_ROWS_MAX = 10_000
 PAIRED_CLASSES_MAX = 20  # a matrix of its own for noise and link: K * K parameters each

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from checks.labels import leave_one_out
-from checks.labels.algebra import one_thread, pick, rank_within
+from checks.labels.algebra import pick, rank_within
 from checks.labels.kernel import Space, choose_space
 from checks.labels.leave_one_out import Floats, Spectrum
 from checks.labels.noise import NoiseModel, fit_noise
 from checks.metrics.similarity import draw_references, nearest
+from checks.metrics.threads import one_thread
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
