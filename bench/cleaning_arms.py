@@ -44,7 +44,8 @@ def policy_arm(name: str, data: TrainingData, judged: Judgement, policy: Policy)
 def clean_arms(data: TrainingData, judged: Judgement) -> dict[str, Arm]:
     """Return the arms that need no truth: the default policy and what else was proposed.
 
-    forced: no caps on the set and its classes. all_flagged: no cap at all. half_rest_weighed: the
+    forced: no caps on the set and its classes. constant_weight: what the caps keep weighs a quarter.
+    all_flagged: no cap at all. half_rest_weighed: the
     surest half of the flags goes, the rest weighs a quarter. flags_soft and flags_light: nothing
     goes, flags weigh p(given), or .05. soft_weights: everyone weighs p(given). relabelled: flags
     take the proposed label where it is sure (see `_agreed`), the others go.
@@ -61,6 +62,7 @@ def clean_arms(data: TrainingData, judged: Judgement) -> dict[str, Arm]:
         "raw": raw,
         "default": policy_arm("default", data, judged, Policy()),
         "forced": policy_arm("forced", data, judged, Policy(force=True)),
+        "constant_weight": policy_arm("constant_weight", data, judged, Policy(weights="constant")),
         "all_flagged": policy_arm("all_flagged", data, judged, FREE),
         "half_rest_weighed": weigh("half", ~surest, np.where(flagged & ~surest, 0.25, 1)),
         "flags_soft": weigh("flags_soft", raw.keep, np.where(flagged, belief, 1)),
@@ -96,7 +98,9 @@ def truth_arms(
         "oracle_capped": replace(raw, name="oracle_capped", keep=some),
         "ideal_default": policy_arm("ideal_default", data, ideal, Policy()),
         "ideal_forced": policy_arm("ideal_forced", data, ideal, Policy(force=True)),
-        "ideal_light": policy_arm("ideal_light", data, ideal, Policy(down_weight=LEAST_WEIGHT)),
+        "ideal_light": policy_arm(
+            "ideal_light", data, ideal, Policy(weights="constant", down_weight=LEAST_WEIGHT)
+        ),
     }
 
 

@@ -39,7 +39,16 @@ ROWS, SEEDS, AXES = 10_000, 8, 300
 KINDS = {"clean": "label", "noise17": "random_label1", "noise40": "worse_label"}
 MAIN = ("raw", "default", "random_drop", "all_flagged", "random_flagged")
 TRUTH = ("oracle", "oracle_capped", "ideal_default", "ideal_forced")
-OTHERS = ("forced", "half_rest_weighed", "flags_soft", "flags_light", "soft_weights", "relabelled")
+OTHERS = (
+    "forced",
+    "half_rest_weighed",
+    "constant_weight",
+    "flags_soft",
+    "flags_light",
+    "soft_weights",
+    "relabelled",
+)
+CONV_TRUTH = ("oracle", "ideal_forced")
 OTHER_SEEDS = 3  # of what the default was chosen among
 SHARE, LOSS = 0.75, -0.003
 Predict = Callable[[TrainingData, Runs], npt.NDArray[np.int16]]
@@ -185,7 +194,7 @@ def main() -> None:
         hits |= score_arms(rows, judged, wrong, predict_mlp, seeds=few, names=others)
         figures |= tell(kind, "mlp", hits)
         if options.conv:
-            arms = ("raw", "default", "random_drop", *truth)
+            arms = ("raw", "default", "random_drop", "forced", *CONV_TRUTH * (kind != "clean"))
             seen = score_arms(pictures, judged, wrong, predict_conv, seeds=options.conv, names=arms)
             figures |= tell(kind, "conv", seen)
         print(f"{kind}: {judged.facts}", file=sys.stderr, flush=True)

@@ -41,8 +41,9 @@ class Policy:
     min_class_count: classes with fewer readable train samples are only flagged.
     max_class_share_loss: largest relative loss of a class's share of the train split.
     down_weight: the weight of a sample that is kept with doubt.
-    weights: "constant" weighs every doubted sample alike; "soft" weighs one whose label is doubted
-        by `label_prob` of the scores, its probability, .05 to 1, where that is known.
+    weights: "soft" weighs a sample whose label is doubted by `label_prob` of the scores, its
+        probability, .05 to 1, where that is known: what learns by heart learns a wrong label at a
+        quarter of the weight too. "constant" weighs every doubted sample alike.
     ambiguous_weight: the weight of a sample whose label is doubted but ambiguous.
     relabel_prob_min: least probability of a proposed label, `suggestion_prob` of the scores.
     force: lifts the first three caps, never the others.
@@ -62,7 +63,7 @@ class Policy:
     max_slice_drop_frac: float = 0.15
     max_class_share_loss: float = 0.20
     down_weight: float = 0.25
-    weights: str = "constant"
+    weights: str = "soft"
     ambiguous_weight: float = 1.0
     relabel_prob_min: float = 0.9
     force: bool = False

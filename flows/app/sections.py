@@ -183,8 +183,9 @@ class PolicySection(Section):
     )
     down_weight: float = Field(0.25, ge=0, le=1, description="Weight of a doubtful sample, 0..1.")
     weights: Literal["constant", "soft"] = Field(
-        "constant",
-        description="soft: a doubtful label weighs what its probability is, where known.",
+        "soft",
+        description="soft: a doubtful label weighs its probability, where known; others "
+        "down_weight. constant: all weigh down_weight.",
     )
     ambiguous_weight: float = Field(
         1.0, ge=0, le=1, description="Weight where a doubtful label is plausible after all, 0..1."

@@ -89,12 +89,12 @@ def test_a_label_that_the_scores_contest_is_shown_as_ambiguous():
 
 
 def test_soft_weights_are_the_probability_of_the_label():
-    """Soft weighs a doubted label by its probability, at least .05; the default is constant."""
+    """Soft weighs a doubted label by its probability, at least .05; constant weighs all alike."""
     scores = make_scores(label_prob={0: 0.1, 2: 0.001, 4: None})
     findings = make_findings(0, 2, 4, check="conflicting_labels")
     soft = judge(findings, scores, weights="soft").decisions.filter(pl.col("weight") < 1)
     assert soft["weight"].to_list() == pytest.approx([0.1, 0.05, 0.25])
-    constant = judge(findings, scores).decisions.filter(pl.col("weight") < 1)
+    constant = judge(findings, scores, weights="constant").decisions.filter(pl.col("weight") < 1)
     assert constant["weight"].to_list() == [0.25] * 3
     with pytest.raises(CheckError, match="no such way"):
         Policy(weights="sofft")
