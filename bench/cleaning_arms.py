@@ -44,11 +44,11 @@ def policy_arm(name: str, data: TrainingData, judged: Judgement, policy: Policy)
 def clean_arms(data: TrainingData, judged: Judgement) -> dict[str, Arm]:
     """Return the arms that need no truth: the default policy and what else was proposed.
 
-    forced: no caps on the set and its classes. constant_weight: what the caps keep weighs a quarter.
-    all_flagged: no cap at all. half_rest_weighed: the
-    surest half of the flags goes, the rest weighs a quarter. flags_soft and flags_light: nothing
-    goes, flags weigh p(given), or .05. soft_weights: everyone weighs p(given). relabelled: flags
-    take the proposed label where it is sure (see `_agreed`), the others go.
+    forced: no caps on the set and its classes. constant_weight: what the caps keep weighs .25.
+    all_flagged: no cap at all. half_rest_weighed: the surest half of the flags goes, the rest
+    weighs .25. flags_soft and flags_light: nothing goes, flags weigh p(given), or .05.
+    soft_weights: everyone weighs p(given). relabelled: flags take the proposed label where it is
+    sure (see `_agreed`), the others go.
     """
     raw = raw_arm(data)
     flagged, rank = _flagged(judged), _suspicion(judged)
