@@ -71,9 +71,9 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
 
     Args:
         tables: by name: samples, and as far as there are any metrics, features, probabilities,
-            dynamics (of the train samples in a training run, `tables.Dynamics`); of a table of
-            values also rows (sample_id and its feature columns as they came) and columns
-            (`checks.metrics.column_table`).
+            dynamics (of the train samples in a training run, `tables.Dynamics`), reviews (people's
+            verdicts, `tables.Reviews`); of a table of values also rows (sample_id and its feature
+            columns as they came) and columns (`checks.metrics.column_table`).
         checks: configured; those of another kind are left out.
 
     Raises:

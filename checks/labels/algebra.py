@@ -10,6 +10,7 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
+LOG_ODDS_MAX = 12.0
 
 
 def softmax(logits: Doubles) -> Doubles:
@@ -42,3 +43,25 @@ def rank_within(values: npt.NDArray[np.floating], crowd: npt.NDArray[np.floating
     ordered = np.sort(crowd)
     low = np.searchsorted(ordered, values, side="left")
     return (low + np.searchsorted(ordered, values, side="right")) / (2 * max(1, ordered.size))
+
+
+def find_log_odds(chances: npt.NDArray[np.floating]) -> Doubles:
+    """Return the log odds of probabilities 0..1, cut to -12..12.
+
+    >>> find_log_odds(np.array([0.5, 1.0])).tolist()
+    [0.0, 12.0]
+    """
+    least = np.exp(-LOG_ODDS_MAX)
+    held = np.clip(np.asarray(chances, np.float64), least, 1 - least)
+    odds: Doubles = np.log(held / (1 - held)).round(9)
+    return odds
+
+
+def shift_odds(chances: npt.NDArray[np.floating], link: Doubles) -> Doubles:
+    """Return probabilities whose log odds are link[0] + link[1] times those given.
+
+    >>> shift_odds(np.array([0.5, 0.2]), np.array([0.0, 1.0])).round(9).tolist()
+    [0.5, 0.2]
+    """
+    shifted: Doubles = 1 / (1 + np.exp(-(link[0] + link[1] * find_log_odds(chances))))
+    return shifted

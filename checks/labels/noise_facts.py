@@ -16,8 +16,9 @@ NORMAL = 1.96  # standard deviations to each side of an interval
 
 
 def tell_facts(
-    noise: Noise, calibration: Calibration, recall: Array, classes: list[str], flagged: int
-) -> dict[str, object]:
+    noise: Noise, calibration: Calibration, recall: Array, classes: list[str], *,
+    flagged: int, precision_min: float,
+) -> dict[str, object]:  # fmt: skip
     """Return the facts of the label check as JSON-able values.
 
     Args:
@@ -26,6 +27,7 @@ def tell_facts(
         recall: shape (2, S), of planted flips at each of BUDGETS: confusable ones, any.
         classes: K names.
         flagged: number of train samples flagged.
+        precision_min: what the bound of their precision reaches, 0..1.
     """
     total = noise.reading.wrong.size
     best, low, high = (round(value) for value in noise.count())
@@ -33,7 +35,7 @@ def tell_facts(
     best = max(best, low)
     facts: dict[str, object] = {
         "judged": total, "flagged": flagged, "flagged_frac": round(flagged / total, 5),
-        "estimated_precision": None,
+        "estimated_precision": None, "precision_min": precision_min,
         "wrong_labels": {"count": best, "low": low, "high": high},
         "noise_matrix": _tell_matrix(noise, classes), "worst_pairs": _tell_pairs(noise, classes),
         "budgets": _tell_budgets(calibration, recall, total),

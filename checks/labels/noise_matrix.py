@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from checks.labels.algebra import shift_odds
 from checks.labels.noise_model import LOG_RATE_BOUNDS, Array, Ints, Likelihood, count_joint, pose
 from checks.metrics.threads import one_thread
 
@@ -30,6 +31,7 @@ class Reading:
     drawn_wrong: (DRAWS, N) and drawn_matrix: (DRAWS, K, K), as uncertain as the parameters are.
     joint: (K, K), expected number of samples by true class (rows) and given label.
     fitted, best: the likelihood and its parameters, to judge other labels by.
+    link: how people's verdicts corrected it (`checks.labels.verdicts`), None without any.
     """
 
     wrong: Array
@@ -39,6 +41,7 @@ class Reading:
     drawn_matrix: Array
     fitted: Likelihood | None = None
     best: Array | None = None
+    link: Array | None = None
 
     def count_bounds(self) -> tuple[float, float]:
         """Ends of the number of wrong labels: doubt about the parameters, and chance given them."""
@@ -54,7 +57,8 @@ class Reading:
         assert self.best is not None
         like = self.fitted
         other = pose(chances, labels, blended=like.blended, paired=like.paired, like=like)
-        return _judge(other, self.best)[1]
+        wrong = _judge(other, self.best)[1]
+        return wrong if self.link is None else shift_odds(wrong, self.link)
 
 
 @dataclass(frozen=True, slots=True)

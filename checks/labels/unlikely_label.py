@@ -16,6 +16,7 @@ from checks.labels.leave_one_out import Floats
 from checks.labels.noise_facts import tell_facts
 from checks.labels.noise_matrix import Noise, estimate_noise
 from checks.labels.suspicion import Evidence, Ints, Verdict, gather, judge, judge_others
+from checks.labels.verdicts import heed, read_verdicts
 from checks.metrics.label_shares import read_vectors
 from checks.metrics.vectors import stack
 
@@ -53,14 +54,14 @@ def _example(*, wrong: bool) -> SetExample:
 
 
 @set_check(
-    needs=("samples", "features", "probabilities?", "dynamics?"),
+    needs=("samples", "features", "probabilities?", "dynamics?", "reviews?"),
     dimension="incorrect",
     severity="error",
     action="drop",
     score="label_suspicion",
     more_scores=tuple(SCORES)[2:],
     relative=True,
-    version=2,
+    version=3,
     precision_min=0.8,
     neighbour_count=50,
     reference_count=10_000,
@@ -84,7 +85,9 @@ def unlikely_label(
     while even the one-sided 90 % bound of the share of wrong labels among them is at least
     `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
     of wrong labels no larger share is found than of labels flipped at random.
-    Validation and test labels are ranked against train, and proposed for review only.
+    Verdicts that people gave on train labels (`gristmill review`) correct these probabilities,
+    not the order. Validation and test labels are ranked against train, and proposed for review
+    only.
 
     What cannot be known from labels alone: wrong labels that fill one region of the features and
     spare all others look like samples that are hard there. None is flagged then, and the interval
@@ -108,12 +111,16 @@ def unlikely_label(
         neighbour_count=neighbour_count, reference_count=reference_count, seed=seed,
     )  # fmt: skip
     judged = judge(evidence, labels)
-    noise = estimate_noise(judged.beliefs, labels, seed=seed)
+    verdicts = read_verdicts(tables, train)
+    unheard = estimate_noise(judged.beliefs, labels, seed=seed)
+    noise = heed(unheard, labels, verdicts, seed=seed)
     recall = _recall(evidence, labels, judged, noise, rounds=planted_rounds, seed=seed)
     calibration = calibrate(noise.reading, judged.flaggable)
     calibration = calibration.cap(noise.count()[0], recall[1], train.height)
     count = calibration.choose(precision_min)
-    facts = tell_facts(noise, calibration, recall, classes, count)
+    facts = tell_facts(noise, calibration, recall, classes, flagged=count,
+                       precision_min=precision_min)  # fmt: skip
+    facts |= verdicts.tell(unheard.reading.wrong)
     wrong = noise.reading.wrong
     suspicion = judged.refine(wrong)
     held = known.filter(pl.col("split") != "train")
@@ -132,7 +139,7 @@ def unlikely_label(
         suspicion = np.where(np.isfinite(learnt), (suspicion + learnt) / 2, suspicion).round(9)
     scores = _spread(tables, _score(everyone, judged, suspicion, classes))
     found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
-    return Judged(found, scores, facts)
+    return Judged(found, scores, facts | verdicts.tell(unheard.reading.wrong))
 
 
 def _encode(frame: pl.DataFrame, classes: list[str]) -> Ints:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from checks.core.check import Check
-from checks.core.errors import SourceError
 from checks.core.policy import Policy, Verdict, decide
 from checks.core.reviewed import settle_opinions
 from checks.core.tables import Opinions, guard
@@ -20,6 +18,7 @@ from flows.app.review_store import (
     hear,
     is_store,
     name_overrides,
+    read_overrides,
     tell_reviews,
 )
 from flows.app.slicing import read_slices
@@ -87,21 +86,3 @@ def fill_before(source: Any, samples: pl.DataFrame, repairs: pl.DataFrame) -> pl
     )
     found = wanted.drop("before").join(held, on=[*KEY, "column"], how="left", maintain_order="left")
     return found.select(repairs.columns)
-
-
-def read_overrides(path: Path) -> pl.DataFrame:
-    """Return people's decisions: sample_id, action, decided_by and new_label where given.
-
-    Or their verdicts (tables.Opinions), where the file is a store of those.
-
-    Raises:
-        SourceError: the file is missing or neither Parquet nor CSV.
-    """
-    try:
-        reader = pl.read_csv if path.suffix == ".csv" else pl.read_parquet
-        frame = reader(path)
-    except (OSError, pl.exceptions.PolarsError) as broken:
-        raise SourceError(str(path), "cannot be read as decisions", got=str(broken)) from broken
-    if "decided_by" not in frame.columns and not is_store(frame):
-        frame = frame.with_columns(decided_by=pl.lit("person"))
-    return frame

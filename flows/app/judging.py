@@ -15,6 +15,7 @@ from flows.app.choosing import chosen_checks, locate_contract
 from flows.app.config import Config
 from flows.app.intake import read_table_profile
 from flows.app.mistakes import own_modules
+from flows.app.review_store import read_reviews
 from flows.app.store import RunFolder, file_digest
 
 FINDING_KEY = ["sample_id", "check_id", "column"]
@@ -56,6 +57,8 @@ def judge(
             found.append(judged.findings)
             told = judged.facts
     tables |= {name: table.lazy() for name, table in known.items()}
+    if (reviews := read_reviews(config, samples)) is not None:
+        tables["reviews"] = reviews.lazy()
     outcome = run_set_checks(tables, kinds["set"])
     findings = pl.concat([*found, outcome.findings], how="diagonal_relaxed")
     return findings.sort(FINDING_KEY), outcome.scores, {**outcome.facts, **told}

@@ -17,7 +17,7 @@ from checks.core.errors import SourceError
 from checks.core.reviewed import measure_reviews, settle_opinions
 from checks.core.tables import Opinions, guard
 from flows.app.config import Config
-from flows.app.store import writing
+from flows.app.store import file_digest, writing
 
 STORE = "reviews.parquet"
 SHOWN_MAX = 50
@@ -34,6 +34,50 @@ def name_overrides(config: Config) -> str | None:
 def is_store(frame: pl.DataFrame) -> bool:
     """Say whether a file of [policy] overrides holds verdicts rather than decisions."""
     return "verdict" in frame.columns
+
+
+def read_overrides(path: Path) -> pl.DataFrame:
+    """Return people's decisions: sample_id, action, decided_by and new_label where given.
+
+    Or their verdicts (tables.Opinions), where the file is a store of those.
+
+    Raises:
+        SourceError: the file is missing or neither Parquet nor CSV.
+    """
+    try:
+        reader = pl.read_csv if path.suffix == ".csv" else pl.read_parquet
+        frame = reader(path)
+    except (OSError, pl.exceptions.PolarsError) as broken:
+        raise SourceError(str(path), "cannot be read as decisions", got=str(broken)) from broken
+    if "decided_by" not in frame.columns and not is_store(frame):
+        frame = frame.with_columns(decided_by=pl.lit("person"))
+    return frame
+
+
+def read_reviews(config: Config, samples: pl.DataFrame) -> pl.DataFrame | None:
+    """Return what people came to think of the labels as they are now (tables.Reviews), or None.
+
+    None where [policy] names no store of verdicts, and there is none in its usual place.
+
+    Raises:
+        SourceError: the file that [policy] names cannot be read.
+    """
+    store = _load_store(config)
+    return None if store is None else settle_opinions(hear(store, samples)[0])
+
+
+def mark_reviews(config: Config) -> str | None:
+    """Return the digest of the store of verdicts, None where there is none."""
+    store = _load_store(config)
+    return None if store is None else file_digest(config.locate(name_overrides(config) or STORE))
+
+
+def _load_store(config: Config) -> pl.DataFrame | None:
+    name = name_overrides(config)
+    if name is None or not config.locate(name).is_file():  # which is said when it is to decide
+        return None
+    frame = read_overrides(config.locate(name))
+    return guard(Opinions, frame, name) if is_store(frame) else None
 
 
 def read_store(path: Path) -> pl.DataFrame:

@@ -105,6 +105,7 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     from flows.app.baseline import measure_drift  # noqa: PLC0415 - slow imports
     from flows.app.evidence import mark_evidence  # noqa: PLC0415
     from flows.app.judging import check_digests, judge, run_gate  # noqa: PLC0415 - slow imports
+    from flows.app.review_store import mark_reviews  # noqa: PLC0415
 
     source = open_data(config)
     if source.modality == "table":
@@ -118,6 +119,7 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         mark_evidence(config, source),
         _file(config, config.drift.baseline),
         _file(config, config.checks.labels),
+        mark_reviews(config),
         _settings_of_label_runs(config),
         *check_digests(config, source.modality),
     ]

@@ -17,7 +17,7 @@ BUDGETS_MIN = 2
 KEYS = frozenset({
     "judged", "flagged", "flagged_frac", "estimated_precision", "estimated_precision_low",
     "estimated_precision_high", "wrong_labels", "noise_matrix", "worst_pairs", "budgets",
-    "planted_recall", "says",
+    "planted_recall", "says", "precision_min", "reviews",
 })  # fmt: skip
 WIDE, TALL = 380, 200  # of the curve, in units of its own
 
@@ -32,7 +32,8 @@ def describe_noise(facts: Facts | None) -> dict[str, Any] | None:
         says, judged, flagged, flagged_frac, precision and wrong ({value, low, high} or None),
         recall (of planted flips: {confusable, any}, 0..1), class_count, matrix ({classes, values,
         low, high}, true class by given label, 0..1; None for more than 20 classes), pairs [{true,
-        given, count}], budgets [{flagged_frac, precision, low, recall}], fewest flags first.
+        given, count}], budgets [{flagged_frac, precision, low, recall}], fewest flags first,
+        precision_min (asked of the flags, 0..1), reviews ({heard, wrong, expected} or None).
 
     >>> told = describe_noise({"says": "none found", "flagged": 0})
     >>> told["says"], told["flagged"], told["matrix"]
@@ -61,6 +62,8 @@ def describe_noise(facts: Facts | None) -> dict[str, Any] | None:
         "matrix": matrix if matrix and len(matrix["classes"]) <= CLASSES_MAX else None,
         "pairs": _list_records(told.get("worst_pairs"))[:PAIRS_MAX],
         "budgets": _order(_list_records(told.get("budgets"))),
+        "precision_min": number(told.get("precision_min")),
+        "reviews": _read_reviews(told.get("reviews")),
     }  # fmt: skip
 
 
@@ -76,6 +79,12 @@ def _count(told: Facts, key: str) -> int | None:
 
 def _list_records(told: Any) -> list[dict[str, Any]]:
     return [dict(one) for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
+
+
+def _read_reviews(told: Any) -> dict[str, float | None] | None:
+    if not isinstance(told, Mapping):
+        return None
+    return {key: number(told.get(key)) for key in ("heard", "wrong", "expected")}
 
 
 def _read_matrix(told: Any) -> dict[str, Any] | None:
@@ -101,7 +110,8 @@ def draw_budgets(noise: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Returns:
         wide, tall, x and y (ticks with their place), band (between the lower bound and the
-        estimate), precision and recall (paths), cut ({at, flagged_frac}; None where nothing is
+        estimate), precision and recall (paths), goal (height of the precision asked for; None where
+        that is unknown), cut ({at, flagged_frac}; None where nothing is
         flagged), says (for those who cannot see it).
     """
     rows = noise["budgets"]
@@ -123,6 +133,7 @@ def draw_budgets(noise: Mapping[str, Any]) -> dict[str, Any] | None:
         "band": f"{_line(edge)}Z",
         "precision": _line(list(zip(at, upper, strict=True))),
         "recall": _line(list(zip(at, _raise([row["recall"] for row in rows]), strict=True))),
+        "goal": _raise([goal])[0] if (goal := noise["precision_min"]) is not None else None,
         "cut": {"at": _place(axis, [cut])[0], "flagged_frac": cut} if cut else None,
         "says": f"From {100 * first['flagged_frac']:.2g} % to {100 * last['flagged_frac']:.2g} % "
         f"flagged the precision goes from {100 * first['precision']:.0f} % to "

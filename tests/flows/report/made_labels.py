@@ -36,6 +36,7 @@ def make_noise(classes: list[str], judged: int = 96, flagged: int = 12) -> dict[
         "noise_matrix": {"classes": classes, "values": values.round(4).tolist(),
                          "low": low.round(4).tolist(), "high": high.round(4).tolist()},
         "worst_pairs": pairs, "budgets": budgets,
+        "precision_min": 0.8, "reviews": {"heard": 40, "wrong": 17, "expected": 12.3},
         "says": f"{flagged} flagged, of which about 86 % are wrong; of {judged} labels 14 look "
                 "wrong, between 11 and 27 may be",
     }  # fmt: skip

@@ -47,6 +47,9 @@ def test_noise_is_told_whole(image_run: Any) -> None:
     assert "95 % interval 11 to 27, of 96 judged" in told
     assert "95 % interval 78 % to 92 %" in told
     assert "the cut: 16 %" in told
+    assert "verdicts on 40 train labels are heard: 17 were wrong, where 12.3 had been" in told
+    assert "asked of the flags' low bound: 80 %" in told
+    assert 'class="goal"' in html
     assert 'title="3, labelled 4: 17 % (16 % to 19 %)"' in html
     assert html.count('class="own"') == 10
     assert told.index("Most frequent mistakes") < told.index("How a network took them")
@@ -71,6 +74,7 @@ def test_facts_of_older_runs_leave_parts_out(image_run: Any) -> None:
     assert "Wrong among the flagged, estimated 86 %" in told
     assert "Planted flips that are found 91 %" in told
     assert "What more flags would bring" not in told
+    assert "verdicts" not in told
     assert report["labels"]["noise"]["wrong"] is None
     assert report["harm"] is None
 
@@ -108,6 +112,7 @@ def test_the_curve_lies_where_its_figures_are() -> None:
     ends = re.findall(r"[\d.]+ [\d.]+", curve["precision"])
     assert (ends[0], ends[-1]) == ("0 6.2", f"{curve['wide']} {curve['tall'] * 0.48:g}")
     assert 0 < curve["cut"]["at"] < curve["wide"]
+    assert curve["goal"] == pytest.approx(0.2 * curve["tall"])
     assert curve["band"].endswith("Z")
 
 
