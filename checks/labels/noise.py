@@ -52,6 +52,20 @@ class NoiseModel:
         logits = self.heat * scores + self.pull * _logs(votes) + self.offset
         return softmax(logits if prior is None else logits + self.trust * _logs(prior))
 
+    def reliance(self, scores: Floats, votes: Floats, prior: Floats | None) -> float:
+        """Return how much of what is believed the other model says, 0..1: its part of the spread.
+
+        Args:
+            scores: left-out ridge scores, shape (N, K).
+            votes: shares of the neighbours, shape (N, K).
+            prior: class scores of the other model, shape (N, K), or None.
+        """
+        if prior is None:
+            return 0.0
+        parts = (self.heat * scores, self.pull * _logs(votes), self.trust * _logs(prior))
+        spread = [float((p - p.mean(axis=1, keepdims=True)).var(dtype=np.float64)) for p in parts]
+        return round(spread[2] / max(sum(spread), TINY), 6)
+
     def concentration(self, beliefs: Doubles) -> float:
         """Return how much wrong labels of a class fall into one other: 0 evenly, 1 all in one.
 

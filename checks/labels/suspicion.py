@@ -21,6 +21,7 @@ from checks.metrics.threads import one_thread
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 TINY = 1e-9
+MODEL_SHARE = 2 / 3  # of the order, where all that is believed comes from another model
 FAINT = 0.03  # of the widest column's deviation: what is below is stretched no more
 
 
@@ -56,13 +57,15 @@ class Verdict:
     against: share of neighbours that disagree. wrong: P(the given label is wrong | x, label).
     flaggable: neither the model nor the neighbours' plurality gives the label that is given.
     chances, beliefs: shape (N, K), left-out class scores of the given and of the true label.
-    calibrated: whether another model's class scores are among what was weighed.
+    reliance: how much of the beliefs another model makes, 0..1; None without one. alone: 1 - its
+    own score of the given label, or zeros.
     """
 
     suspicion: Doubles
     focus: float
-    calibrated: bool
+    reliance: float | None
     doubt: Floats
+    alone: Floats
     against: Floats
     wrong: Floats
     proposed: Ints
@@ -73,7 +76,7 @@ class Verdict:
     def refine(self, wrong: Doubles, crowd: tuple[Verdict, Doubles] | None = None) -> Doubles:
         """Return how suspicious each label is, 0..1, shape (N,), by P(wrong) of the noise model.
 
-        Doubt stays the order where a calibrated model was heard: the noise model, which mends the
+        Doubt stays the order where another model was heard: the noise model, which mends the
         scores of kernel and neighbours, would take what follows the features for noise between
         classes (6,000 rows of adult with flips that do: average precision .56 in place of .64).
 
@@ -81,7 +84,7 @@ class Verdict:
             wrong: shape (N,), `checks.labels.noise_matrix.Reading.wrong`.
             crowd: the train samples' verdict and P(wrong), among which others are ranked.
         """
-        if self.calibrated:
+        if self.reliance is not None:
             return self.suspicion
         judged, among = crowd or (self, wrong)
         told = (1 - judged.focus) * rank_within(wrong.round(6), among.round(6))
@@ -90,10 +93,10 @@ class Verdict:
 
     def join(self, other: Verdict) -> Verdict:
         """Return both, one after the other."""
-        names = ("suspicion", "doubt", "against", "wrong", "proposed", "flaggable", "chances",
-                 "beliefs")  # fmt: skip
+        names = ("suspicion", "doubt", "alone", "against", "wrong", "proposed", "flaggable",
+                 "chances", "beliefs")  # fmt: skip
         parts = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
-        return Verdict(focus=self.focus, calibrated=self.calibrated, **parts)
+        return Verdict(focus=self.focus, reliance=self.reliance, **parts)
 
 
 def gather(
@@ -198,19 +201,27 @@ def _weigh(
 
     Doubt ranks best where wrong labels may be anything. Where they fall into look-alikes, all of
     a class is in doubt, and only Bayes' rule with the noise matrix tells which given label to
-    trust: its weight is the concentration of that matrix.
+    trust: its weight is the concentration of that matrix. Another model's own doubt counts up to
+    two thirds, as far as the beliefs are made of it: mending it by weaker views costs as much as it
+    brings where the noise follows the features (bench/label_tables.py).
     """
     beliefs = noise.believe(scores, votes, prior)
     doubt, wrong, against = _parts(noise, beliefs, votes, labels)
     focus = noise.concentration(beliefs if among is None else among.beliefs.astype(np.float64))
     total = (1 - focus) * rank_within(doubt, among.doubt if among else doubt)
     total = total + focus * rank_within(wrong, among.wrong if among else wrong)
+    reliance, alone = None, np.zeros(len(labels), np.float32)
+    if prior is not None:
+        reliance = among.reliance if among else noise.reliance(scores, votes, prior)
+        alone = 1 - pick(prior, labels)
+        share = MODEL_SHARE * (reliance or 0.0)
+        total = (1 - share) * total + share * rank_within(alone, among.alone if among else alone)
     favourite = beliefs.argmax(axis=1).astype(np.int64)
     chances = beliefs @ noise.matrix
     plural = votes.max(axis=1) > pick(votes, labels)
     return Verdict(
         suspicion=total.round(9), doubt=doubt, against=against, wrong=wrong, proposed=favourite,
-        flaggable=(favourite != labels) & plural, focus=focus, calibrated=prior is not None,
+        flaggable=(favourite != labels) & plural, focus=focus, reliance=reliance, alone=alone,
         chances=chances.astype(np.float32), beliefs=beliefs.astype(np.float32),
     )  # fmt: skip
 
