@@ -1,14 +1,15 @@
 """How many labels are wrong and how many are flagged, on human and on made label noise.
 
 10,000 CIFAR-10N train rows at a time, default settings, the truth read only to score; cleanlab on
-the same left-out chances. The small subsets and the planted count are of true labels: nothing may
-be found there. Run it as `python -m bench.label_amount --json`.
+the same left-out chances. `reviewed` is the check after a person gave true verdicts on 100 labels,
+chosen as `gristmill review export` chooses them. The small subsets and the planted count are of
+true labels: nothing may be found there. Run it as `python -m bench.label_amount --json`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,16 @@ from bench.label_ranking import LOOK_ALIKES
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
 from bench.twins import decode
+from checks.core.check import load_checks
+from checks.core.run import SetOutcome, run_set_checks
 from checks.labels.suspicion import gather, judge
-from checks.labels.unlikely_label import unlikely_label
+from flows.app.review_choice import choose_samples
 from training.features import compute_features
 
 Ints = npt.NDArray[np.int64]
 SUBSETS, ROWS, CLASSES = 3, 10_000, 10
-SMALL = (300, 1000, 3000)
+SMALL, REVIEWED = (300, 1000, 3000), 100
+CHECK = "unlikely_label"
 HUMAN = {"aggre": "aggre_label", "random1": "random_label1", "worse": "worse_label"}
 PRECISION_TARGETS = {"aggre": 0.8, "random1": 0.8, "worse": 0.8}
 CLEAN_TARGET, GAP_TARGET = 0.01, 0.1
@@ -54,17 +58,32 @@ def label_sets(labels: dict[str, Ints], seed: int) -> Iterator[tuple[str, Ints]]
     yield "asym", np.where(hit, pairs[truth], truth)
 
 
-def run_check(features: npt.NDArray[np.float32], given: Ints) -> tuple[npt.NDArray[np.bool_], Any]:
-    """Return which samples the check flags by default, (N,), and its facts."""
+def name_rows(features: npt.NDArray[np.float32], given: Ints) -> dict[str, pl.DataFrame]:
+    """Return what the check reads: samples, all of them train, and features."""
     ids = [f"{row:032x}-0" for row in range(given.size)]
     samples = {"sample_id": ids, "split": ["train"] * given.size, "label": given.astype(str)}
     matrix = pl.Series(features, dtype=pl.Array(pl.Float32, features.shape[1]))
-    tables = {
-        "samples": pl.LazyFrame(samples),
-        "features": pl.LazyFrame({"sample_id": ids, "features": matrix}),
+    return {
+        "samples": pl.DataFrame(samples),
+        "features": pl.DataFrame({"sample_id": ids, "features": matrix}),
     }
-    judged = unlikely_label(tables)
-    return np.isin(ids, judged.findings["sample_id"].to_list()), judged.facts
+
+
+def run_check(tables: Mapping[str, pl.DataFrame]) -> tuple[npt.NDArray[np.bool_], SetOutcome]:
+    """Return which samples the check flags by default, (N,), and all that it says."""
+    lazy = {name: table.lazy() for name, table in tables.items()}
+    outcome = run_set_checks(lazy, [load_checks()[CHECK]])
+    ids = tables["samples"]["sample_id"].to_numpy()
+    return np.isin(ids, outcome.findings["sample_id"].to_list()), outcome
+
+
+def review(samples: pl.DataFrame, outcome: SetOutcome, wrong: npt.NDArray[np.bool_]
+           ) -> pl.DataFrame:  # fmt: skip
+    """Return true verdicts on the labels that people would be asked about."""
+    asked = choose_samples(samples, outcome.findings, outcome.scores, count=REVIEWED)
+    words = pl.Series(np.where(wrong, "wrong", "right").tolist())
+    said = samples.select("sample_id", verdict=words)
+    return asked.select("sample_id", "drawn_prob").join(said, on="sample_id")
 
 
 def true_matrix(truth: Ints, given: Ints) -> npt.NDArray[np.float64]:
@@ -142,6 +161,7 @@ def measure() -> dict[str, Figure]:
     images, labels = load_train()
     ours: dict[str, list[dict[str, float]]] = {}
     theirs: dict[str, list[dict[str, float]]] = {}
+    heard: dict[str, list[dict[str, float]]] = {}
     seconds = []
     for subset in range(SUBSETS):
         rows = np.sort(np.random.default_rng([11, subset]).permutation(len(images))[:ROWS])
@@ -150,16 +170,23 @@ def measure() -> dict[str, Figure]:
         truth = drawn["label"]
         for name, given in label_sets(drawn, subset):
             start = time.process_time()
-            flagged, facts = run_check(features, given)
+            tables = name_rows(features, given)
+            flagged, told = run_check(tables)
             seconds.append(time.process_time() - start)
-            ours.setdefault(name, []).append(score_ours(flagged, facts, truth, given))
+            ours.setdefault(name, []).append(score_ours(flagged, told.facts[CHECK], truth, given))
+            tables["reviews"] = review(tables["samples"], told, given != truth)
+            flagged, told = run_check(tables)
+            heard.setdefault(name, []).append(score_ours(flagged, told.facts[CHECK], truth, given))
             theirs.setdefault(name, []).append(score_cleanlab(features, truth, given))
         for size in SMALL:
-            part = run_check(compute_features(images[rows[:size]], np.arange(size)), truth[:size])
-            ours.setdefault(f"clean_{size}", []).append({"flagged_frac": float(part[0].mean())})
+            few = compute_features(images[rows[:size]], np.arange(size))
+            part, _ = run_check(name_rows(few, truth[:size]))
+            ours.setdefault(f"clean_{size}", []).append({"flagged_frac": float(part.mean())})
     figures: dict[str, Figure] = {}
     for name, found in ours.items():
         figures |= _summarise(name, found)
+    for name, found in heard.items():
+        figures |= _summarise(name, found, "reviewed_")
     for name, found in theirs.items():
         figures |= _summarise(name, found, "cleanlab_")
     spread = (min(seconds), max(seconds))

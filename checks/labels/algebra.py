@@ -55,13 +55,3 @@ def find_log_odds(chances: npt.NDArray[np.floating]) -> Doubles:
     held = np.clip(np.asarray(chances, np.float64), least, 1 - least)
     odds: Doubles = np.log(held / (1 - held)).round(9)
     return odds
-
-
-def shift_odds(chances: npt.NDArray[np.floating], link: Doubles) -> Doubles:
-    """Return probabilities whose log odds are link[0] + link[1] times those given.
-
-    >>> shift_odds(np.array([0.5, 0.2]), np.array([0.0, 1.0])).round(9).tolist()
-    [0.5, 0.2]
-    """
-    shifted: Doubles = 1 / (1 + np.exp(-(link[0] + link[1] * find_log_odds(chances))))
-    return shifted

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from checks.labels.algebra import shift_odds
 from checks.labels.noise_model import LOG_RATE_BOUNDS, Array, Ints, Likelihood, count_joint, pose
 from checks.metrics.threads import one_thread
 
@@ -57,8 +56,7 @@ class Reading:
         assert self.best is not None
         like = self.fitted
         other = pose(chances, labels, blended=like.blended, paired=like.paired, like=like)
-        wrong = _judge(other, self.best)[1]
-        return wrong if self.link is None else shift_odds(wrong, self.link)
+        return _judge(other, self.best)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from checks.labels.leave_one_out import Floats
 from checks.labels.noise_facts import tell_facts
 from checks.labels.noise_matrix import Noise, estimate_noise
 from checks.labels.suspicion import Evidence, Ints, Verdict, gather, judge, judge_others
-from checks.labels.verdicts import heed, read_verdicts
+from checks.labels.verdicts import correct, heed, read_verdicts
 from checks.metrics.label_shares import read_vectors
 from checks.metrics.vectors import stack
 
@@ -86,8 +86,9 @@ def unlikely_label(
     `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
     of wrong labels no larger share is found than of labels flipped at random.
     Verdicts that people gave on train labels (`gristmill review`) correct these probabilities,
-    not the order. Validation and test labels are ranked against train, and proposed for review
-    only.
+    the count and the precision, not the rank; they take flags back and never add any, as what is
+    true of the labels asked about need not be of those between. Validation and test labels are
+    ranked against train, and proposed for review only.
 
     What cannot be known from labels alone: wrong labels that fill one region of the features and
     spare all others look like samples that are hard there. None is flagged then, and the interval
@@ -113,16 +114,16 @@ def unlikely_label(
     judged = judge(evidence, labels)
     verdicts = read_verdicts(tables, train)
     unheard = estimate_noise(judged.beliefs, labels, seed=seed)
-    noise = heed(unheard, labels, verdicts, seed=seed)
+    suspicion = judged.refine(unheard.reading.wrong)
+    noise = heed(unheard, labels, suspicion, verdicts, seed=seed)
     recall = _recall(evidence, labels, judged, noise, rounds=planted_rounds, seed=seed)
-    calibration = calibrate(noise.reading, judged.flaggable)
-    calibration = calibration.cap(noise.count()[0], recall[1], train.height)
-    count = calibration.choose(precision_min)
+    calibration = _calibrate(noise, judged, recall)
+    unheard_count = _calibrate(unheard, judged, recall).choose(precision_min)
+    count = min(calibration.choose(precision_min), unheard_count)
     facts = tell_facts(noise, calibration, recall, classes, flagged=count,
                        precision_min=precision_min)  # fmt: skip
     facts |= verdicts.tell(unheard.reading.wrong)
     wrong = noise.reading.wrong
-    suspicion = judged.refine(wrong)
     held = known.filter(pl.col("split") != "train")
     if held.height:
         given = _encode(held, classes)
@@ -130,8 +131,10 @@ def unlikely_label(
             evidence, labels, matrix=stack(held["features"]), given=given,
             prior=_prior(tables, held, classes), judged=judged,
         )  # fmt: skip
-        doubted = noise.reading.rejudge(seen.beliefs, given)
-        suspicion = np.concatenate([suspicion, seen.refine(doubted, (judged, wrong))])
+        doubted = unheard.reading.rejudge(seen.beliefs, given)
+        ranked = seen.refine(doubted, (judged, unheard.reading.wrong))
+        doubted = correct(noise, doubted, ranked)
+        suspicion = np.concatenate([suspicion, ranked])
         wrong, judged = np.concatenate([wrong, doubted]), judged.join(seen)
     everyone = pl.concat([train, held]).drop("features")
     if "dynamics" in tables:
@@ -178,6 +181,11 @@ def _recall(
         recall_planted(labels, odds, rescore, rounds=half, seed=seed)
         for odds in (confusable, np.ones_like(confusable))
     ])  # fmt: skip
+
+
+def _calibrate(noise: Noise, judged: Verdict, recall: npt.NDArray[np.float64]) -> Calibration:
+    calibration = calibrate(noise.reading, judged.flaggable)
+    return calibration.cap(noise.count()[0], recall[1], len(judged.doubt))
 
 
 def _tell(
