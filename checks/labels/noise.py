@@ -24,6 +24,8 @@ SEEN, SEEN_RIGHT = 5.0, 0.9  # labels of a class taken as seen before, share of 
 FEW = 50.0  # wrong labels of a class at which its concentration counts half
 LEVEL = 1e-3  # weight of the squared class offsets
 VOTE_FLOOR = 0.02  # added to a share of neighbours: one of fifty
+VOTES_EVEN = 0.1
+MIXED = 200  # steps of EM
 TINY = 1e-12
 
 
@@ -32,7 +34,8 @@ class NoiseModel:
     """P(true | x) = softmax(heat * scores + pull * log votes + trust * log prior + offset).
 
     The given label follows from the true class by the matrix. offset: shape (K,). matrix: shape
-    (K, K), rows true, columns given, rows sum to 1. trust: 0 where there was no prior.
+    (K, K), rows true, columns given, rows sum to 1. trust: 0 where there was no prior. mixture:
+    weights of ridge, votes and prior that explain the given labels best, (3,); empty without one.
     """
 
     heat: float
@@ -40,6 +43,11 @@ class NoiseModel:
     trust: float
     offset: Doubles
     matrix: Doubles
+    mixture: Doubles
+
+    def pool(self, scores: Floats, votes: Floats, prior: Floats) -> Doubles:
+        """Return P(given class | x) as a mixture of the three, (N, K), as `believe` takes them."""
+        return np.tensordot(self.mixture, _shares(self.heat, scores, votes, prior), 1)
 
     def believe(self, scores: Floats, votes: Floats, prior: Floats | None = None) -> Doubles:
         """Return P(true class | x) without the given label, (N, K).
@@ -125,7 +133,28 @@ def fit_noise(
         now = found.x
     matrix = softmax(now[own + count :].reshape(count, count))
     trust = 0.0 if prior is None else float(now[2])
-    return NoiseModel(10.0 * float(now[0]), float(now[1]), trust, now[own : own + count], matrix)
+    heat, offset = 10.0 * float(now[0]), now[own : own + count]
+    mixture = np.zeros(0)
+    if prior is not None:
+        views = _shares(heat, scores[::step], votes[::step], prior[::step])
+        mixture = _mix(np.stack([pick(one, labels[::step]) for one in views]))
+    return NoiseModel(heat, float(now[1]), trust, offset, matrix, mixture)
+
+
+def _shares(heat: float, scores: Floats, votes: Floats, prior: Floats) -> Doubles:
+    """Class shares by the ridge, by the votes, a tenth of them spread evenly, by the prior."""
+    even = VOTES_EVEN / votes.shape[1]
+    parts = softmax(heat * scores.astype(np.float64)), (votes + even) / (1 + VOTES_EVEN), prior
+    return np.stack([part.astype(np.float64) for part in parts])
+
+
+def _mix(given: Doubles) -> Doubles:
+    """Weights of the mixture that believes the given labels most, by EM; given: (3, N)."""
+    weights = np.full(len(given), 1 / len(given))
+    for _ in range(MIXED):
+        shares = weights[:, None] * (given + TINY)
+        weights = (shares / shares.sum(axis=0)).mean(axis=1)
+    return weights.round(6)
 
 
 def _loss(now: Doubles, table: Doubles, labels: Ints, held: bool) -> tuple[float, Doubles]:

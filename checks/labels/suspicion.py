@@ -21,7 +21,7 @@ from checks.metrics.threads import one_thread
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 TINY = 1e-9
-MODEL_SHARE = 2 / 3  # of the order, where all that is believed comes from another model
+MADE_OF_IT = 0.6  # reliance from which beliefs are the other model, a little mended
 FAINT = 0.03  # of the widest column's deviation: what is below is stretched no more
 
 
@@ -57,15 +57,15 @@ class Verdict:
     against: share of neighbours that disagree. wrong: P(the given label is wrong | x, label).
     flaggable: neither the model nor the neighbours' plurality gives the label that is given.
     chances, beliefs: shape (N, K), left-out class scores of the given and of the true label.
-    reliance: how much of the beliefs another model makes, 0..1; None without one. alone: 1 - its
-    own score of the given label, or zeros.
+    reliance: how much of the beliefs another model makes, 0..1; None without one. unmended: 1 -
+    the given label's share in a mixture of all views, or zeros.
     """
 
     suspicion: Doubles
     focus: float
     reliance: float | None
     doubt: Floats
-    alone: Floats
+    unmended: Floats
     against: Floats
     wrong: Floats
     proposed: Ints
@@ -93,7 +93,7 @@ class Verdict:
 
     def join(self, other: Verdict) -> Verdict:
         """Return both, one after the other."""
-        names = ("suspicion", "doubt", "alone", "against", "wrong", "proposed", "flaggable",
+        names = ("suspicion", "doubt", "unmended", "against", "wrong", "proposed", "flaggable",
                  "chances", "beliefs")  # fmt: skip
         parts = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in names}
         return Verdict(focus=self.focus, reliance=self.reliance, **parts)
@@ -201,27 +201,28 @@ def _weigh(
 
     Doubt ranks best where wrong labels may be anything. Where they fall into look-alikes, all of
     a class is in doubt, and only Bayes' rule with the noise matrix tells which given label to
-    trust: its weight is the concentration of that matrix. Another model's own doubt counts up to
-    two thirds, as far as the beliefs are made of it: mending it by weaker views costs as much as it
-    brings where the noise follows the features (bench/label_tables.py).
+    trust: its weight is the concentration of that matrix. As far as the beliefs are made of
+    another model, the mixture of all views that explains the given labels counts instead: mending
+    that model costs more than it brings where noise follows features (bench/label_tables.py).
     """
     beliefs = noise.believe(scores, votes, prior)
     doubt, wrong, against = _parts(noise, beliefs, votes, labels)
     focus = noise.concentration(beliefs if among is None else among.beliefs.astype(np.float64))
     total = (1 - focus) * rank_within(doubt, among.doubt if among else doubt)
     total = total + focus * rank_within(wrong, among.wrong if among else wrong)
-    reliance, alone = None, np.zeros(len(labels), np.float32)
+    reliance, unmended = None, np.zeros(len(labels), np.float32)
     if prior is not None:
-        reliance = among.reliance if among else noise.reliance(scores, votes, prior)
-        alone = 1 - pick(prior, labels)
-        share = MODEL_SHARE * (reliance or 0.0)
-        total = (1 - share) * total + share * rank_within(alone, among.alone if among else alone)
+        reliance = noise.reliance(scores, votes, prior) if among is None else among.reliance or 0.0
+        unmended = (1 - pick(noise.pool(scores, votes, prior), labels)).astype(np.float32)
+        share = min(1.0, reliance / MADE_OF_IT)
+        own = rank_within(unmended, among.unmended if among else unmended)
+        total = (1 - share) * total + share * own
     favourite = beliefs.argmax(axis=1).astype(np.int64)
     chances = beliefs @ noise.matrix
     plural = votes.max(axis=1) > pick(votes, labels)
     return Verdict(
         suspicion=total.round(9), doubt=doubt, against=against, wrong=wrong, proposed=favourite,
-        flaggable=(favourite != labels) & plural, focus=focus, reliance=reliance, alone=alone,
+        flaggable=(favourite != labels) & plural, focus=focus, reliance=reliance, unmended=unmended,
         chances=chances.astype(np.float32), beliefs=beliefs.astype(np.float32),
     )  # fmt: skip
 
