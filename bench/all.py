@@ -8,9 +8,9 @@ import sys
 BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
-    "label_ranking", "label_amount",
+    "label_ranking", "label_amount", "label_tables", "label_dynamics", "label_values",
 )  # fmt: skip
-ONCE = ("huge",)  # recorded once: an hour, and 19 GB
+ONCE = ("huge", "label_cleaning")  # recorded once: an hour each, and 19 GB
 
 
 def main() -> None:

@@ -21,6 +21,10 @@ from checks.core.check import Check, load_checks
 
 BLOCK = r"(<!-- {0}:begin -->\n).*?(<!-- {0}:end -->)"
 Chosen = tuple[tuple[str, str, str], ...]  # benchmark, its name of the figure, words for a reader
+RANGES = (  # their intervals are the least and the greatest of few draws or timings
+    "cells", "contracts", "images", "label_amount", "label_ranking", "label_values", "tables",
+    "workers",
+)  # fmt: skip
 README_FIGURES = ("verdicts", "demos")
 IMAGE_FIGURES: Chosen = (
     ("images", "photos_400x533_cleanvision_by_ours",
@@ -93,12 +97,57 @@ TABLE_FIGURES: Chosen = (
 )  # fmt: skip
 
 
+LABEL_FIGURES: Chosen = (
+    ("label_ranking", "random_label1_ap",
+     "order, 17 % wrong by one annotator: average precision"),
+    ("label_ranking", "random_label1_ap_cleanlab_self_confidence",
+     "the same: cleanlab, on the chances that we make"),
+    ("label_ranking", "worse_label_ap", "order, 40 % wrong: average precision"),
+    ("label_ranking", "worse_label_ap_cleanlab_self_confidence", "the same: cleanlab"),
+    ("label_ranking", "aggre_label_ap", "order, 9 % wrong by three annotators: average precision"),
+    ("label_ranking", "aggre_label_ap_cleanlab_self_confidence", "the same: cleanlab"),
+    ("label_ranking", "symmetric_20_ap", "order, 20 % moved to any class: average precision"),
+    ("label_ranking", "look_alikes_40_ap",
+     "order, 40 % of five classes moved to their look-alikes: average precision"),
+    ("label_amount", "aggre_precision", "wrong labels among the flagged, 9 % wrong"),
+    ("label_amount", "random1_precision", "the same, 17 % wrong"),
+    ("label_amount", "random1_recall", "the same: share of the wrong labels that is flagged"),
+    ("label_amount", "random1_cleanlab_precision", "the same: precision of cleanlab's filter"),
+    ("label_amount", "worse_precision", "wrong labels among the flagged, 40 % wrong"),
+    ("label_amount", "clean_flagged_frac", "flagged where every label is right"),
+    ("label_amount", "clean_cleanlab_flagged_frac", "the same: cleanlab's filter"),
+    ("label_amount", "aggre_precision_gap", "estimated precision against the true one, 9 % wrong"),
+    ("label_amount", "random1_precision_gap", "the same, 17 % wrong"),
+    ("label_amount", "worse_precision_gap", "the same, 40 % wrong"),
+    ("label_amount", "worse_count_error", "count of wrong labels, share of all: error, 40 % wrong"),
+    ("label_amount", "worse_reviewed_count_error", "the same after 100 verdicts of a person"),
+    ("label_ranking", "features_and_scores_cpu", "features and scores of 10,000 images: CPU time"),
+    ("label_ranking", "rescore_cpu", "scores after a change of labels: CPU time"),
+    ("label_tables", "adult uniform check over self_confidence",
+     "adult, 15 % flipped at random: average precision over cleanlab's, same trees"),
+    ("label_tables", "adult by_features check over self_confidence",
+     "adult, 15 % flipped by the features: the same"),
+    ("label_cleaning", "mlp_noise17_default_recovered",
+     "17 % wrong, perceptron: share of the gain of dropping exactly the wrong labels"),
+    ("label_cleaning", "mlp_noise40_default_recovered", "40 % wrong, perceptron: the same"),
+    ("label_cleaning", "mlp_noise40_all_flagged_recovered", "the same, without any cap"),
+    ("label_cleaning", "mlp_noise40_oracle_capped_recovered",
+     "the same, a tenth of the set drawn among the wrong labels: what the cap allows"),
+    ("label_cleaning", "conv_noise17_default_recovered", "17 % wrong, small conv net: the same"),
+    ("label_cleaning", "conv_noise40_default_recovered", "40 % wrong, small conv net: the same"),
+    ("label_cleaning", "mlp_clean_default_gain", "accuracy by cleaning where every label is right"),
+    ("label_cleaning", "mlp_noise40_default_worst_class_change",
+     "accuracy of the worst class after cleaning, 40 % wrong"),
+)  # fmt: skip
+
+
 def write_pages() -> dict[Path, str]:
     """Return every generated page by its path; nothing is written here."""
     readme = ROOT / "README.md"
     filled = _fill(readme.read_text(), "figures", _figures(_all_of(*README_FIGURES)))
     filled = _fill(filled, "images", _figures(IMAGE_FIGURES))
     filled = _fill(filled, "tables", _figures(TABLE_FIGURES))
+    filled = _fill(filled, "labels", _figures(LABEL_FIGURES))
     return {
         ROOT / "docs" / "checks.md": "\n".join(_catalogue()) + "\n",
         ROOT / "docs" / "config.md": "\n".join(_configuration()) + "\n",
@@ -176,7 +225,7 @@ def _figures(chosen: Chosen) -> Iterator[str]:
     yield "| figure | value | 95 % interval | n | target |\n|---|---|---|---|---|"
     told = {name: _read(name) for name, _, _ in chosen}
     for name, key, words in chosen:
-        yield _figure(words, told[name]["figures"][key])
+        yield _figure(words, told[name]["figures"][key], "range " if name in RANGES else "")
     yield from _origins(list(told.values()))
 
 
@@ -196,10 +245,10 @@ def _origins(told: list[dict[str, Any]]) -> Iterator[str]:
         yield f"\n{place} Commands: {', '.join(commands)}."
 
 
-def _figure(label: str, figure: dict[str, Any]) -> str:
+def _figure(label: str, figure: dict[str, Any], kind: str) -> str:
     unit = f" {figure['unit']}" if figure.get("unit") else ""
     low, high = figure.get("interval") or ("", "")
-    interval = f"{low:.3g} to {high:.3g}" if low != "" else ""
+    interval = f"{kind}{low:.3g} to {high:.3g}" if low != "" else ""
     value = f"{figure['value']:.3g}{unit}"
     return f"| {label} | {value} | {interval} | {figure['n']:,} | {_target(figure)} |"
 

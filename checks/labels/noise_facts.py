@@ -30,9 +30,9 @@ def tell_facts(
         precision_min: what the bound of their precision reaches, 0..1.
     """
     total = noise.reading.wrong.size
-    best, low, high = (round(value) for value in noise.count())
-    low = min(low, round(flagged * float(calibration.low[flagged - 1]))) if flagged else 0
-    best = max(best, low)
+    best, _, high = (round(value) for value in noise.count())
+    low = round(flagged * float(calibration.low[flagged - 1])) if flagged else 0  # as flags promise
+    best, high = max(best, low), max(high, low)
     facts: dict[str, object] = {
         "judged": total, "flagged": flagged, "flagged_frac": round(flagged / total, 5),
         "estimated_precision": None, "precision_min": precision_min,
