@@ -118,11 +118,11 @@ def unlikely_label(
     noise = heed(unheard, labels, suspicion, verdicts, seed=seed)
     recall = _recall(evidence, labels, judged, noise, rounds=planted_rounds, seed=seed)
     calibration = _calibrate(noise, judged, recall)
-    unheard_count = _calibrate(unheard, judged, recall).choose(precision_min)
-    count = min(calibration.choose(precision_min), unheard_count)
+    count = calibration.choose(precision_min)
+    if noise is not unheard:
+        count = min(count, _calibrate(unheard, judged, recall).choose(precision_min))
     facts = tell_facts(noise, calibration, recall, classes, flagged=count,
                        precision_min=precision_min)  # fmt: skip
-    facts |= verdicts.tell(unheard.reading.wrong)
     wrong = noise.reading.wrong
     held = known.filter(pl.col("split") != "train")
     if held.height:

@@ -19,7 +19,7 @@ def read_labelled(tables: Mapping[str, pl.LazyFrame], *more: str) -> pl.DataFram
     """
     columns = ["sample_id", "split", "label", *more]
     held = tables["samples"].select(columns).drop_nulls("label").sort("sample_id").collect()
-    return held.with_columns(pl.col("label").replace(match_spellings(*count_labels(held))))
+    return _spell_alike(held)
 
 
 def read_vectors(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
@@ -30,6 +30,10 @@ def read_vectors(tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
     samples = tables["samples"].select("sample_id", "split", "label").drop_nulls("label")
     features = tables["features"].select("sample_id", "features").drop_nulls("features")
     held = samples.join(features, on="sample_id").sort("sample_id").collect()
+    return _spell_alike(held)
+
+
+def _spell_alike(held: pl.DataFrame) -> pl.DataFrame:
     return held.with_columns(pl.col("label").replace(match_spellings(*count_labels(held))))
 
 
