@@ -25,7 +25,7 @@ from training.effects import Judged, judge_tier, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, plan_jobs, repeatable, rows_digest, run_jobs
-from training.shard_store import write_atomic
+from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
 from training.trainer import Clock, Recipe, Run, curve_rows
 

@@ -17,9 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.errors import DamageError
-from training.manifest import Manifest
-from training.shard_format import encode_frame
-from training.shard_store import StoredFile, file_digest, put
+from training.shards.format import encode_frame
+from training.shards.manifest import Manifest
+from training.shards.store import StoredFile, file_digest, put
 
 COLUMNS = ("key", "split", "column", "value")
 

@@ -32,7 +32,7 @@ import xxhash
 from training.arms import Arm, Arms, TrainingData
 from training.errors import TrainingError
 from training.heads import Rows, train_heads
-from training.shard_store import write_atomic
+from training.shards.store import write_atomic
 from training.trainer import Pictures, Recipe, Run, train
 
 ENGINE = 3  # raise when training changes what a run gives

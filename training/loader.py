@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
-from training.manifest import Manifest
 from training.resident import stored_shards, undecodable
-from training.shard_order import EpochOrder
-from training.shard_pixels import decode_image
-from training.shard_reader import ShardReader, read_columns
+from training.shards.manifest import Manifest
+from training.shards.order import EpochOrder
+from training.shards.pixels import decode_image
+from training.shards.reader import ShardReader, read_columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from training.errors import DamageError, TrainingError
-from training.manifest import Manifest, Shard
-from training.shard_damage import UNREADABLE, damaged_rows
-from training.shard_digest import KEYED
-from training.shard_pixels import decode_image
-from training.shard_reader import name_damage, open_shard, read_columns
+from training.shards.damage import UNREADABLE, damaged_rows
+from training.shards.digest import KEYED
+from training.shards.manifest import Manifest, Shard
+from training.shards.pixels import decode_image
+from training.shards.reader import name_damage, open_shard, read_columns
 
 _STRETCH = 64  # images a thread decodes at a time
 _FREE_SHARE = 0.25  # of the device's free memory: leaves room for activations

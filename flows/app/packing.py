@@ -28,8 +28,8 @@ def write_raw(
         SourceError: a file changed since it was profiled.
         TrainingError: the store cannot be written, or nothing is readable.
     """
-    from training.ledger import build_ledger  # noqa: PLC0415 - torch is slow to import
-    from training.shards import write_manifest  # noqa: PLC0415
+    from training.shards.ledger import build_ledger  # noqa: PLC0415 - torch is slow to import
+    from training.shards.writer import write_manifest  # noqa: PLC0415
 
     columns = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in AS_THEY_CAME.items()]
     kept = samples.filter(~pl.col("sample_id").is_in(sorted(unreadable))).with_columns(*columns)
@@ -51,8 +51,8 @@ def write_cleaned(
         SourceError: a file changed since it was profiled.
         TrainingError: the store cannot be written, or every sample was taken out.
     """
-    from training.ledger import build_ledger  # noqa: PLC0415 - torch is slow to import
-    from training.shards import write_manifest  # noqa: PLC0415
+    from training.shards.ledger import build_ledger  # noqa: PLC0415 - torch is slow to import
+    from training.shards.writer import write_manifest  # noqa: PLC0415
 
     samples, decisions = tables["samples"], tables["decisions"]
     stays = decisions.filter(pl.col("outcome").is_in(["kept", "repaired"]))
@@ -88,7 +88,7 @@ def _spec(
     name: str, source: Any, samples: pl.DataFrame, config: Config, *,
     classes: tuple[str, ...], checks: list[Check] | None = None,
 ) -> Any:  # fmt: skip
-    from training.shards import ShardSpec  # noqa: PLC0415
+    from training.shards.writer import ShardSpec  # noqa: PLC0415
 
     told = [
         {"id": check.id, "version": check.version, "params_digest": digest(dict(check.params))}

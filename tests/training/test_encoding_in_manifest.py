@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-
-from tests.training.shard_samples import (
+from tests.training.shards.samples import (
     IMAGES,
     TABLE,
     image_batch,
@@ -15,10 +14,11 @@ from tests.training.shard_samples import (
     write_raw,
     write_without,
 )
+
 from training.encoder import fit_encoder
 from training.encoding import encoder_of, fit_encoding
-from training.manifest import read_manifest
-from training.shard_digest import KEYED
+from training.shards.digest import KEYED
+from training.shards.manifest import read_manifest
 from training.store_arms import load_raw
 
 FRAME = pl.DataFrame(pl.from_arrow(table_batch()))

@@ -12,8 +12,8 @@ from training.errors import TrainingError
 from training.experiment import ExperimentOptions, compare, run_experiment
 from training.features import features_of
 from training.jobs import repeatable
-from training.ledger import build_ledger
-from training.shards import ShardSpec, write_manifest
+from training.shards.ledger import build_ledger
+from training.shards.writer import ShardSpec, write_manifest
 from training.store_arms import Comparison, drop_grey_copies, load_comparison, load_raw
 
 SMALL = ExperimentOptions(tiers=("train",), seeds=5, pilots=2, steps=40, batch_size=32, workers=1)

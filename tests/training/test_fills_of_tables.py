@@ -10,18 +10,18 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from tests.training.shards.samples import TABLE, decisions_of, flip, samples_of, table_batch
 
-from tests.training.shard_samples import TABLE, decisions_of, flip, samples_of, table_batch
 from training.arms import Arms, TrainingData, guard_arm, mix, raw_arm
 from training.encoding import encoder_of
 from training.errors import DamageError, TrainingError
 from training.fills import Fills, as_type, fill_rows, read_fills
 from training.heads import Rows, train_heads
 from training.jobs import open_pool, share_pool
-from training.ledger import build_ledger
-from training.manifest import Manifest
-from training.shard_damage import verify
-from training.shards import write_manifest
+from training.shards.damage import verify
+from training.shards.ledger import build_ledger
+from training.shards.manifest import Manifest
+from training.shards.writer import write_manifest
 from training.trainer import Recipe
 
 FRAME = pl.DataFrame(pl.from_arrow(table_batch()))

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 
-from tests.training.shard_samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 from training.errors import TrainingError
 from training.loader import ShardDataset, ShardLoader
-from training.manifest import Manifest
 from training.resident import load_resident
+from training.shards.manifest import Manifest
 
 
 class Rows:

@@ -7,12 +7,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 
-from tests.training.shard_samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 from training import resident
 from training.errors import TrainingError
 from training.resident import load_resident
-from training.shard_pixels import decode_image
+from training.shards.pixels import decode_image
 
 
 def test_images_equal_their_source(tmp_path: Path):

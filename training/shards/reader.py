@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import xxhash
 
 from training.errors import DamageError
-from training.manifest import Shard
-from training.shard_damage import UNREADABLE, holds_footer, inspect_shard
-from training.shard_index import read_index
+from training.shards.damage import UNREADABLE, holds_footer, inspect_shard
+from training.shards.index import read_index
+from training.shards.manifest import Shard
 
 
 def open_shard(out: Path, shard: Shard) -> Any:

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.training.shards.samples import IMAGES, encode, image_batch, table_batch, write_raw
 
-from tests.training.shard_samples import IMAGES, encode, image_batch, table_batch, write_raw
-from training.shard_digest import canonical_rows
-from training.shard_index import locate_images, read_index
-from training.shard_order import EpochOrder
-from training.shard_pixels import decode_image
-from training.shard_rows import shape_table
-from training.shard_spill import Spill
+from training.shards.digest import canonical_rows
+from training.shards.index import locate_images, read_index
+from training.shards.order import EpochOrder
+from training.shards.pixels import decode_image
+from training.shards.rows import shape_table
+from training.shards.spill import Spill
 
 CELLS = st.tuples(
     st.one_of(st.none(), st.text(alphabet="ns1:|-", max_size=6)),

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.training.shards.samples import IMAGES, TABLE, flip, image_batch, table_batch, write_raw
 
-from tests.training.shard_samples import IMAGES, TABLE, flip, image_batch, table_batch, write_raw
 from training.errors import DamageError
-from training.ledger import read_ledger
 from training.loader import ShardDataset
-from training.manifest import read_manifest
 from training.resident import load_resident
-from training.shard_damage import verify
-from training.shard_index import read_index
-from training.shards import ShardSpec
+from training.shards.damage import verify
+from training.shards.index import read_index
+from training.shards.ledger import read_ledger
+from training.shards.manifest import read_manifest
+from training.shards.writer import ShardSpec
 
 
 @pytest.mark.parametrize(("batch", "spec"), [(image_batch(), IMAGES), (table_batch(), TABLE)])

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.training.shards.samples import TABLE, table_batch, write_raw
 
-from tests.training.shard_samples import TABLE, table_batch, write_raw
 from training.errors import DamageError, StoreError
-from training.manifest import read_manifest
+from training.shards.manifest import read_manifest
 
 
 def _store(out: Path, document: dict[str, Any]) -> str:

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 
 from training.errors import DamageError, LedgerError
-from training.manifest import Manifest
-from training.shard_store import file_digest
+from training.shards.manifest import Manifest
+from training.shards.store import file_digest
 
 OUTCOMES = ("kept", "repaired", "dropped", "quarantined")
 STORED = ("kept", "repaired")

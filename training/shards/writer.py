@@ -2,8 +2,8 @@
 
     out/CURRENT                          digest of the current manifest; moves last
     out/manifests/<sha256>.json          see manifest.py
-    out/data/<split>/<sha16>.parquet     content-addressed; see shard_format.py
-    out/index/<sha16>.idx.parquet        byte range of each image; derived, see shard_index.py
+    out/data/<split>/<sha16>.parquet     content-addressed; see format.py
+    out/index/<sha16>.idx.parquet        byte range of each image; derived, see index.py
     out/ledger/<sha16>.parquet           one row for each input sample; see ledger.py
 
 One store holds both data sets, raw (no parent) and cleaned (parent: raw). A row's shard depends on
@@ -27,14 +27,14 @@ import pyarrow.parquet as pq
 from training.encoding import fit_encoding
 from training.errors import TrainingError
 from training.fills import Fills, store_fills
-from training.ledger import settle
-from training.manifest import FORMAT, Manifest, Shard, Split, read_manifest, store_manifest
-from training.shard_digest import footer_digest, logical_digest
-from training.shard_format import ROW_GROUP_BYTES, describe_schema, encode_frame, encode_shard
-from training.shard_index import index_shard
-from training.shard_rows import plain_rows, shape_images, shape_table
-from training.shard_spill import Spill, count_bits
-from training.shard_store import locked, point_current, put
+from training.shards.digest import footer_digest, logical_digest
+from training.shards.format import ROW_GROUP_BYTES, describe_schema, encode_frame, encode_shard
+from training.shards.index import index_shard
+from training.shards.ledger import settle
+from training.shards.manifest import FORMAT, Manifest, Shard, Split, read_manifest, store_manifest
+from training.shards.rows import plain_rows, shape_images, shape_table
+from training.shards.spill import Spill, count_bits
+from training.shards.store import locked, point_current, put
 
 _PLACED = ("key", "split", "label", "label_orig")
 

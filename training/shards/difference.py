@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from training.manifest import Manifest, Shard
-from training.shard_reader import read_columns
+from training.shards.manifest import Manifest, Shard
+from training.shards.reader import read_columns
 
 _COLUMNS = ("key", "split", "label", "weight", "xxh3_128")
 CHANGES = ("added", "dropped", "relabelled", "repaired", "reweighted")

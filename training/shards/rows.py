@@ -15,7 +15,7 @@ import xxhash
 from PIL import Image
 
 from training.errors import TrainingError
-from training.shard_digest import KEYED, content_digests
+from training.shards.digest import KEYED, content_digests
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGE_SCHEMA = pa.schema(

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from training.errors import DamageError, StoreError
-from training.manifest import Manifest, Shard, current_digest, read_manifest
-from training.shard_digest import content_digests, footer_digest
-from training.shard_rows import holds_images
-from training.shard_store import file_digest
+from training.shards.digest import content_digests, footer_digest
+from training.shards.manifest import Manifest, Shard, current_digest, read_manifest
+from training.shards.rows import holds_images
+from training.shards.store import file_digest
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError)
 

@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 
-from tests.training.shard_samples import IMAGES, TABLE, image_batch, table_batch, write_raw
-from training import shard_store, shards
 from training.errors import StoreError
-from training.manifest import current_digest
-from training.shard_damage import verify
+from training.shards import store as shard_store
+from training.shards import writer as shards
+from training.shards.damage import verify
+from training.shards.manifest import current_digest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
@@ -65,7 +66,7 @@ def test_two_writers_are_kept_apart(tmp_path: Path):
 def test_killed_writer_goes_on_to_the_same_digest(tmp_path: Path, after: int):
     """After kill -9 between or inside writes, the next run ends with the same digest, no orphan."""
     code = (
-        "import os, pathlib, sys; from tests.training.shard_samples import *\n"
+        "import os, pathlib, sys; from tests.training.shards.samples import *\n"
         "calls, real = iter(range(1000)), os.fsync\n"
         "def die(fd): os.kill(os.getpid(), 9) if next(calls) == int(sys.argv[2]) else real(fd)\n"
         "os.fsync = die\n"

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.manifest import Schema
-from training.shard_rows import holds_images
+from training.shards.manifest import Schema
+from training.shards.rows import holds_images
 
 ROW_GROUP_BYTES = 16 * 1024 * 1024
 TABLE_GROUP_ROWS = 65_536

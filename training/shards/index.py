@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from training.shard_format import encode_frame
-from training.shard_store import StoredFile, put
-from training.shard_thrift import Fields, read_struct
+from training.shards.format import encode_frame
+from training.shards.store import StoredFile, put
+from training.shards.thrift import Fields, read_struct
 
 _DATA_PAGE = 0  # parquet.thrift, PageType
 _TYPE, _PACKED_SIZE, _DATA_HEADER, _NUM_VALUES, _ENCODING = 1, 3, 5, 1, 2

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from training.errors import DamageError, StoreError
-from training.shard_store import StoredFile, write_atomic
+from training.shards.store import StoredFile, write_atomic
 
 FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
 _OPTIONAL = ("encoding", "fills")

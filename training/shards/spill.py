@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from training.errors import TrainingError
-from training.shard_digest import placements
-from training.shard_store import temporary_path, writing
+from training.shards.digest import placements
+from training.shards.store import temporary_path, writing
 
 FINE_BITS = 8  # at most 256 shards a split
 LIMIT = 64 * 1024 * 1024

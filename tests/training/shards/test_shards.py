@@ -11,8 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from tests.training.shard_samples import (
+from tests.training.shards.samples import (
     IMAGES,
     TABLE,
     image_batch,
@@ -21,14 +20,15 @@ from tests.training.shard_samples import (
     write_raw,
     write_without,
 )
+
 from training.errors import TrainingError
-from training.ledger import build_ledger, read_ledger
-from training.manifest import current_digest, read_manifest
-from training.shard_difference import diff
-from training.shards import ShardSpec, write_manifest
+from training.shards.difference import diff
+from training.shards.ledger import build_ledger, read_ledger
+from training.shards.manifest import current_digest, read_manifest
+from training.shards.writer import ShardSpec, write_manifest
 
 BATCHES = {"image": (image_batch(), IMAGES), "table": (table_batch(), TABLE)}
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("kind", BATCHES)
@@ -48,7 +48,7 @@ def test_digest_ignores_order_and_batches(tmp_path: Path, kind: str):
 def test_digest_ignores_threads(tmp_path: Path, threads: int):
     """Other processes with 1, 2 and 8 polars threads write the same digest as this one."""
     code = (
-        "import sys, pathlib; from tests.training.shard_samples import *\n"
+        "import sys, pathlib; from tests.training.shards.samples import *\n"
         "print(write_raw(pathlib.Path(sys.argv[1]), table_batch(), TABLE).digest)"
     )
     env = {**os.environ, "POLARS_MAX_THREADS": str(threads), "PYTHONHASHSEED": str(threads)}

@@ -11,9 +11,9 @@ import polars as pl
 import pyarrow as pa
 from PIL import Image
 
-from training.ledger import build_ledger
-from training.manifest import Manifest
-from training.shards import ShardSpec, write_manifest
+from training.shards.ledger import build_ledger
+from training.shards.manifest import Manifest
+from training.shards.writer import ShardSpec, write_manifest
 
 IMAGES = ShardSpec(name="tiny", kind="image", shard_bytes=12_000)
 TABLE = ShardSpec(name="tiny", kind="table", shard_rows=40)
