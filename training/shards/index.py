@@ -1,7 +1,8 @@
-"""The byte range of each image inside its shard, so that a loader can map the file and slice.
+"""Where each image lies inside its shard, and what a loader needs beside it: mapped, then sliced.
 
-The index is derived from the shard and can be made again from it. A reader that finds none, or one
-made for other bytes, goes the Arrow way: the same samples, slower.
+An index is a .npy file of `ENTRY` rows in shard order. It is derived from the shard and can be made
+again from it. A reader that finds none, or a damaged one, goes the Arrow way: the same samples,
+slower. So that nothing but the mapped row is read, `check` proves image, label, weight and id.
 """
 
 from __future__ import annotations
@@ -12,41 +13,83 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pyarrow.parquet as pq
+import xxhash
 from numpy.typing import NDArray
 
-from training.shards.format import encode_frame
+from training.shards.manifest import Shard
 from training.shards.store import StoredFile, put
 from training.shards.thrift import Fields, read_struct
 
+ENTRY = np.dtype(
+    [
+        ("offset", "<i8"),  # of the image's first byte in the shard
+        ("length", "<i4"),  # bytes
+        ("label", "<i4"),  # position in the sorted labels of the shard's label_counts; -1: none
+        ("weight", "<f4"),
+        ("id", "<u8"),  # xxh3-64 of the key: the same sample in any manifest
+        ("check", "<u8"),  # xxh3-64 of the image, seeded with label, weight and id
+    ]
+)
 _DATA_PAGE = 0  # parquet.thrift, PageType
 _TYPE, _PACKED_SIZE, _DATA_HEADER, _NUM_VALUES, _ENCODING = 1, 3, 5, 1, 2
 _PLAIN = 0
 
 
-def index_shard(out: Path, data: bytes, sha256: str) -> StoredFile | None:
-    """Store the index of a shard's bytes; None if they hold no images that lie plain."""
+def index_shard(out: Path, data: bytes, rows: pl.DataFrame) -> StoredFile | None:
+    """Store the index of a shard's bytes; None if they hold no images that lie plain.
+
+    rows: key, label and weight of the shard's rows, in its order.
+    """
     ranges = locate_images(data)
     if ranges is None:
         return None
-    offsets, lengths = ranges
-    table = pa.table({"offset": offsets, "length": lengths})
-    table = table.replace_schema_metadata({"shard_sha256": sha256})
-    return put(out, "index", encode_frame(table), len(offsets), ".idx.parquet")
+    entries = describe_rows(rows)
+    entries["offset"], entries["length"] = ranges
+    view = memoryview(data)
+    entries["check"] = [
+        xxhash.xxh3_64_intdigest(view[offset : offset + length], seed)
+        for offset, length, seed in zip(*ranges, seeds(entries).tolist(), strict=True)
+    ]
+    sink = BytesIO()
+    np.save(sink, entries, allow_pickle=False)
+    return put(out, "index", sink.getvalue(), len(entries), ".npy")
 
 
-def read_index(out: Path, index: StoredFile | None, sha256: str) -> Any | None:
-    """Return (offsets int64 (N,), lengths int32 (N,)) for the shard of that digest, or None."""
-    if index is None:
+def describe_rows(rows: pl.DataFrame) -> NDArray[Any]:
+    """Return entries (N,) with label, weight and id of a shard's rows, the rest still zero.
+
+    rows: key, label and weight of all its rows, in its order.
+    """
+    entries = np.zeros(rows.height, ENTRY)
+    labels = sorted(rows["label"].drop_nulls().unique().to_list())
+    codes = {label: code for code, label in enumerate(labels)}
+    known = rows["label"].replace_strict(codes, default=-1, return_dtype=pl.Int32)
+    entries["label"], entries["weight"] = known.to_numpy(), rows["weight"].to_numpy()
+    entries["id"] = [xxhash.xxh3_64_intdigest(key.encode()) for key in rows["key"]]
+    return entries
+
+
+def seeds(entries: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return the seed of each entry's check, uint64 (N,): other label, weight or id, other seed."""
+    weights = np.ascontiguousarray(entries["weight"]).view(np.uint32).astype(np.uint64)
+    labels = entries["label"].astype(np.uint32).astype(np.uint64)
+    mixed: NDArray[np.uint64] = entries["id"] ^ (weights << np.uint64(32) | labels)
+    return mixed
+
+
+def read_index(out: Path, shard: Shard) -> NDArray[Any] | None:
+    """Return the mapped index of a shard, `ENTRY` (rows,); None where there is none to use."""
+    if shard.index is None:
         return None
     try:
-        table = pq.read_table(out / index.path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
+        mapped = np.load(out / shard.index.path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
         return None
-    if (table.schema.metadata or {}).get(b"shard_sha256", b"").decode() != sha256:
+    if mapped.dtype != ENTRY or mapped.shape != (shard.rows,):
         return None
-    return table.column("offset").to_numpy(), table.column("length").to_numpy()
+    return np.asarray(mapped)
 
 
 def locate_images(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:

@@ -21,7 +21,9 @@ from training.shards.store import StoredFile, write_atomic
 
 FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
 _OPTIONAL = ("encoding", "fills")
-_PATH = re.compile(r"^(data/\w[\w.-]*|index|ledger|fills)/[0-9a-f]{16}(\.idx)?\.parquet$")
+_PATH = re.compile(
+    r"^((data/\w[\w.-]*|ledger|fills)/[0-9a-f]{16}\.parquet|index/[0-9a-f]{16}\.npy)$"
+)
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 

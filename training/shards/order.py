@@ -36,7 +36,11 @@ class EpochOrder:
 
     def rows(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the rows at positions start..stop-1, int64 (stop-start,), each in 0..rows-1."""
-        values = self._permute(np.arange(start, min(stop, self.length), dtype=np.uint64))
+        return self.at(np.arange(start, min(stop, self.length)))
+
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows at any positions, each in 0..rows-1, int64 of the same shape."""
+        values = self._permute(positions.astype(np.uint64))
         while (outside := values >= self.length).any():
             values[outside] = self._permute(values[outside])
         return values.astype(np.int64)

@@ -15,7 +15,18 @@ _COLOUR = 3
 
 
 def decode_image(data: bytes | memoryview, image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Return an image as uint8 (channels, image_size, image_size), 0..255.
+    """Return an image as uint8 (channels, image_size, image_size), 0..255, as `decode_into` does.
+
+    Raises:
+        ValueError: if no decoder can read it, or channels is neither 1 nor 3.
+    """
+    pixels = np.empty((image_size, image_size, channels), np.uint8)
+    decode_into(data, pixels)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def decode_into(data: bytes | memoryview, pixels: NDArray[np.uint8]) -> None:
+    """Fill `pixels`, uint8 (size, size, channels) and contiguous, with an image, 0..255.
 
     Its largest centred square is resized (bilinear with antialiasing); a square of the right size
     is left as it is. channels: 1 (luma) or 3 (RGB). JPEGs are decoded strictly, and leniently if
@@ -24,14 +35,15 @@ def decode_image(data: bytes | memoryview, image_size: int, channels: int) -> ND
     Raises:
         ValueError: if no decoder can read it, or channels is neither 1 nor 3.
     """
+    size, _, channels = pixels.shape
     if channels not in (1, _COLOUR):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
-    pixels = _decode_jpeg(data, channels) if bytes(data[:3]) == _JPEG else None
-    if pixels is None:
-        pixels = _decode_other(data, channels)
-    if pixels.shape[:2] != (image_size, image_size):
-        pixels = _fit(pixels, image_size)
-    return np.ascontiguousarray(pixels.reshape(image_size, image_size, channels).transpose(2, 0, 1))
+    found = _decode_jpeg(data, channels) if bytes(data[:3]) == _JPEG else None
+    if found is None:
+        found = _decode_other(data, channels)
+    if found.shape[:2] != (size, size):
+        found = _fit(found, size)
+    pixels[...] = found.reshape(pixels.shape)
 
 
 def _decode_jpeg(data: bytes | memoryview, channels: int) -> NDArray[np.uint8] | None:

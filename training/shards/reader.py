@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import xxhash
+from numpy.typing import NDArray
 
 from training.errors import DamageError
 from training.shards.damage import UNREADABLE, holds_footer, inspect_shard
-from training.shards.index import read_index
+from training.shards.index import describe_rows, read_index, seeds
 from training.shards.manifest import Shard
+from training.shards.store import file_digest
 
 
 def open_shard(out: Path, shard: Shard) -> Any:
@@ -46,6 +50,11 @@ def read_columns(out: Path, shard: Shard, names: Sequence[str] | None = None) ->
         raise name_damage(out, shard) from broken
 
 
+def damaged(shard: Shard, row: int) -> DamageError:
+    """Return the error for a row whose content is not what was written."""
+    return DamageError(shard.path, row, "its content is not what was written")
+
+
 def name_damage(out: Path, shard: Shard) -> DamageError:
     """Return the error for a shard that could not be read: its first damaged place."""
     found = inspect_shard(out, shard)
@@ -54,63 +63,92 @@ def name_damage(out: Path, shard: Shard) -> DamageError:
     return found[0].error()
 
 
-class ShardReader:
-    """One image of one shard at a time, in any order, without reading the rest.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one shard, still encoded.
 
-    Through the byte index the file is mapped and sliced; without one, or with one that was made
-    for other bytes, row groups are read and the last few kept. check: prove each image's xxh3_128.
+    images: their bytes, views of the mapped file. labels: int32 (N,), positions in the sorted
+    labels of the shard's label_counts, -1 without one. weights: float32 (N,). ids: uint64 (N,).
+    """
+
+    images: list[memoryview]
+    labels: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    ids: NDArray[np.uint64]
+
+
+class ShardReader:
+    """Rows of one image shard, in any order, without reading the rest.
+
+    Through the index the file is mapped and sliced; without one, or with a damaged one, row groups
+    are read and the last few kept. check: prove each row that is handed out.
     """
 
     def __init__(self, out: Path, shard: Shard, *, check: bool = True) -> None:
         self._out, self._shard, self._check = out, shard, check
-        ranges = read_index(out, shard.index, shard.sha256)
-        if ranges is not None and len(ranges[0]) == shard.rows:
-            self._offsets, self._lengths = ranges
-            self._bytes = self._map()
+        self._entries = read_index(out, shard)
+        if self._entries is None:
+            self._open_pages()
         else:
-            self._bytes = None
-            self._file = open_shard(out, shard)
-            metadata = self._file.metadata
-            counts = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
-            self._ends = np.cumsum(counts)
-            self._group = lru_cache(maxsize=4)(self._read_group)
-        self._digests = read_columns(out, shard, ["xxh3_128"]).column(0) if check else None
+            self._bytes = self._map()
 
     @property
     def indexed(self) -> bool:
         """Whether images are slices of the mapped file."""
-        return self._bytes is not None
+        return self._entries is not None
 
-    def image(self, row: int) -> memoryview:
-        """Return the encoded bytes of the image at `row`.
+    def read(self, rows: NDArray[np.int64]) -> Rows:
+        """Return what the shard holds of `rows`, int64 (N,), in their order.
 
         Raises:
-            DamageError: if they are not what was written.
+            DamageError: if one of them is not what was written; it names the row.
         """
-        data = self._slice(row) if self._bytes is not None else self._look_up(row)
-        if self._digests is not None:
-            found = xxhash.xxh3_128_hexdigest(data)
-            if found != self._digests[row].as_py():
-                problem = "its content is not what was written"
-                raise DamageError(self._shard.path, row, problem)
-        return data
+        if self._entries is None:
+            return self._read_pages(rows)
+        entries = self._entries[rows]
+        places = zip(entries["offset"].tolist(), entries["length"].tolist(), strict=True)
+        images = [self._bytes[offset : offset + length] for offset, length in places]
+        if self._check and (broken := _unlike(images, entries)) is not None:
+            if self._index_intact():
+                raise damaged(self._shard, int(rows[broken]))
+            self._open_pages()
+            return self._read_pages(rows)
+        return Rows(images, entries["label"], entries["weight"], entries["id"])
 
-    def _map(self) -> memoryview | None:
+    def _index_intact(self) -> bool:
+        index = self._shard.index
+        return index is not None and file_digest(self._out / index.path) == index.sha256
+
+    def _map(self) -> memoryview:
         try:
             with (self._out / self._shard.path).open("rb") as file:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as broken:
             raise name_damage(self._out, self._shard) from broken
 
-    def _slice(self, row: int) -> memoryview:
-        assert self._bytes is not None
-        start = int(self._offsets[row])
-        return self._bytes[start : start + int(self._lengths[row])]
+    def _open_pages(self) -> None:
+        """Read row groups from here on: there is no index, or not the one that was written."""
+        self._entries = None
+        self._file = open_shard(self._out, self._shard)
+        metadata = self._file.metadata
+        counts = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+        self._ends = np.cumsum(counts)
+        self._group = lru_cache(maxsize=4)(self._read_group)
+        wanted = ["key", "label", "weight", "xxh3_128"]
+        facts = pl.DataFrame(pl.from_arrow(read_columns(self._out, self._shard, wanted)))
+        self._facts, self._digests = describe_rows(facts), facts["xxh3_128"]
 
-    def _look_up(self, row: int) -> memoryview:
-        group = int(np.searchsorted(self._ends, row, side="right"))
-        first = int(self._ends[group - 1]) if group else 0
-        return memoryview(self._group(group)[row - first].as_buffer())
+    def _read_pages(self, rows: NDArray[np.int64]) -> Rows:
+        groups = np.searchsorted(self._ends, rows, side="right")
+        images: list[memoryview] = []
+        for row, group in zip(rows.tolist(), groups.tolist(), strict=True):
+            value = self._group(group)[row - (int(self._ends[group - 1]) if group else 0)]
+            data = memoryview(value.as_buffer())
+            if self._check and xxhash.xxh3_128_hexdigest(data) != self._digests[row]:
+                raise damaged(self._shard, row)
+            images.append(data)
+        facts = self._facts[rows]
+        return Rows(images, facts["label"], facts["weight"], facts["id"])
 
     def _read_group(self, group: int) -> Any:
         try:
@@ -118,3 +156,11 @@ class ShardReader:
         except UNREADABLE as broken:
             raise name_damage(self._out, self._shard) from broken
         return table.column("image").combine_chunks().field("bytes")
+
+
+def _unlike(images: list[memoryview], entries: NDArray[Any]) -> int | None:
+    """The first position whose image, label, weight or id is not what the index was made of."""
+    pairs = zip(images, seeds(entries).tolist(), entries["check"].tolist(), strict=True)
+    digest = xxhash.xxh3_64_intdigest
+    return next((n for n, (image, seed, good) in enumerate(pairs) if digest(image, seed) != good),
+                None)  # fmt: skip

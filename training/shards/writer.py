@@ -3,7 +3,7 @@
     out/CURRENT                          digest of the current manifest; moves last
     out/manifests/<sha256>.json          see manifest.py
     out/data/<split>/<sha16>.parquet     content-addressed; see format.py
-    out/index/<sha16>.idx.parquet        byte range of each image; derived, see index.py
+    out/index/<sha16>.npy                where each image lies; derived, see index.py
     out/ledger/<sha16>.parquet           one row for each input sample; see ledger.py
 
 One store holds both data sets, raw (no parent) and cleaned (parent: raw). A row's shard depends on
@@ -178,7 +178,7 @@ def _write_shard(
         key_min=keys[0],
         key_max=keys[-1],
         label_counts=_count_labels(rows["label"]),
-        index=index_shard(out, data, file.sha256) if layout == "train" else None,
+        index=index_shard(out, data, rows) if layout == "train" else None,
     )
     place = [pl.lit(file.path).alias("shard"), pl.int_range(pl.len()).alias("shard_row")]
     return shard, rows.select(*_PLACED, *place)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.shards.samples import IMAGES, TABLE, flip, image_batch, table_batch, write_raw
 
+from tests.training.shards.samples import IMAGES, TABLE, flip, image_batch, table_batch, write_raw
+from training.dataset import ShardDataset
 from training.errors import DamageError
-from training.loader import ShardDataset
 from training.resident import load_resident
 from training.shards.damage import verify
 from training.shards.index import read_index
@@ -40,7 +40,8 @@ def test_flipped_image_bit_is_named_by_row(tmp_path: Path):
     """A bit inside an image is found by verify, the resident and the random-access loader alike."""
     manifest = write_raw(tmp_path, image_batch(), IMAGES)
     shard = manifest.split("train").shards[1]
-    offsets, lengths = read_index(tmp_path, shard.index, shard.sha256)
+    entries = read_index(tmp_path, shard)
+    offsets, lengths = entries["offset"], entries["length"]
     for row in (0, 3, shard.rows - 1):
         bit = int(offsets[row] + lengths[row] // 2) * 8
         flip(tmp_path / shard.path, bit)

@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.training.shards.samples import IMAGES, encode, image_batch, table_batch, write_raw
 
+from tests.training.shards.samples import IMAGES, encode, image_batch, table_batch, write_raw
 from training.shards.digest import canonical_rows
 from training.shards.index import locate_images, read_index
 from training.shards.order import EpochOrder
@@ -87,15 +88,16 @@ def test_index_points_at_every_image(tmp_path: Path):
     for shard in manifest.split("train").shards:
         data = (tmp_path / shard.path).read_bytes()
         images = pl.read_parquet(tmp_path / shard.path)["image"].struct.field("bytes")
-        offsets, lengths = read_index(tmp_path, shard.index, shard.sha256)
-        assert [data[o : o + n] for o, n in zip(offsets, lengths, strict=True)] == images.to_list()
+        entries = read_index(tmp_path, shard)
+        places = zip(entries["offset"], entries["length"], strict=True)
+        assert [data[o : o + n] for o, n in places] == images.to_list()
 
 
 def test_index_needs_plain_images(tmp_path: Path):
     """Packed or absent images have no byte ranges, and an index of other bytes is not used."""
     manifest = write_raw(tmp_path, image_batch(), IMAGES)
     shard = manifest.split("train").shards[0]
-    assert read_index(tmp_path, shard.index, "0" * 64) is None
+    assert read_index(tmp_path, replace(shard, rows=shard.rows + 1)) is None
     sink = io.BytesIO()
     pl.read_parquet(tmp_path / shard.path).write_parquet(sink, compression="zstd")
     assert locate_images(sink.getvalue()) is None
