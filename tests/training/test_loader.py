@@ -184,3 +184,33 @@ def test_table_goes_to_the_resident(tmp_path: Path):
     manifest = write_raw(tmp_path, table_batch(), TABLE)
     with pytest.raises(TrainingError, match="load_resident"):
         ShardDataset(tmp_path, manifest, "train")
+
+
+@given(st.integers(1, 300), st.integers(1, 16), st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_padding_keeps_ranks_in_step(rows: int, batch_size: int, world: int):
+    """With pad every rank takes equally many full batches; what fills them is marked as such."""
+
+    class Counted(Rows):
+        def fetch(self, rows: NDArray[np.int64], **facts: int) -> tuple[list[int], int]:
+            return rows.tolist(), facts["filled"]
+
+    runs = [
+        list(ShardLoader(Counted(rows), batch_size, rank=r, world=world, ends="pad"))
+        for r in range(world)
+    ]
+    assert len({len(run) for run in runs}) == 1
+    batches = [batch for run in runs for batch in run]
+    assert {len(found) for found, _ in batches} == {batch_size}
+    real = [row for found, filled in batches for row in found[: len(found) - filled]]
+    assert sorted(real) == list(range(rows))
+    assert all(0 <= row < rows for found, _ in batches for row in found)
+
+
+def test_filling_rows_weigh_nothing(store: tuple[Path, Manifest]):
+    """The rows that fill a last batch have weight 0, all others the weight that they were given."""
+    dataset = ShardDataset(*store, "train", image_size=12)
+    batches = list(ShardLoader(dataset, 25, ends="pad"))
+    weights = torch.cat([batch.weights for batch in batches])
+    assert {len(batch) for batch in batches} == {25}
+    assert weights.tolist() == [1.0] * len(dataset) + [0.0] * (len(weights) - len(dataset))
