@@ -116,8 +116,8 @@ def use(
 
 @shards.command
 def gc(
-    store: Path, *, forget: tuple[str, ...] = (), dry_run: Annotated[bool, Flag] = False,
-    shown: Shown = AS_TEXT,
+    store: Path, *, forget: Annotated[tuple[str, ...], Flag] = (),
+    dry_run: Annotated[bool, Flag] = False, shown: Shown = AS_TEXT,
 ) -> int:  # fmt: skip
     """Delete the files of STORE that no manifest names, and nothing else.
 
@@ -143,8 +143,8 @@ def gc(
 
 @shards.command
 def export(
-    store: Path, target: Path, *, to: Literal["webdataset", "mds", "hf"],
-    digest: str | None = None, shard_bytes: int | None = None,
+    store: Path, target: Path, digest: str | None = None, *,
+    to: Literal["webdataset", "mds", "hf"], shard_bytes: int | None = None,
     link: Annotated[bool, Flag] = False, force: Annotated[bool, Flag] = False,
     shown: Shown = AS_TEXT,
 ) -> int:  # fmt: skip
@@ -153,8 +153,8 @@ def export(
     Args:
         store: a store of shards, or a run folder.
         target: a new or empty folder.
-        to: tar archives, MosaicML Streaming, or a folder for Hugging Face datasets and its Hub.
         digest: the first digits of a manifest's digest, `raw` or `current` (default).
+        to: tar archives, MosaicML Streaming, or a folder for Hugging Face datasets and its Hub.
         shard_bytes: largest file (default: 256 MiB for webdataset, 64 MiB for mds).
         link: for hf, hard links to the store's files instead of copies.
         force: replace an earlier export; a folder that holds anything else is never replaced.

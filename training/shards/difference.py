@@ -76,7 +76,8 @@ def count_reasons(out: Path, after: Manifest, changes: pl.DataFrame) -> pl.DataF
     told = dropped.join(books, on="key", how="left")
     named = told.select("key", reason=pl.col("reasons")).explode("reason")
     found = named.select("key", check_id=pl.col("reason").struct.field("check_id")).unique()
-    return found.group_by("check_id").len("samples").sort(-pl.col("samples"), "check_id")
+    counted = found.group_by("check_id").len("samples")
+    return counted.sort("samples", "check_id", descending=[True, False])
 
 
 def _shards(manifest: Manifest) -> dict[str, Shard]:

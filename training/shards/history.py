@@ -19,6 +19,7 @@ from training.shards.store import locked, point_current
 
 LEAST_DIGITS = 6
 _NEAREST = 3
+_ADVICE = "Nothing was changed; gristmill shards verify tells all that is damaged, and what to do."
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,12 @@ def use(out: Path, digest: str, *, prove: bool = False) -> Manifest:
         for path, size in ((file.path, file.bytes) for file in stored_files(manifest)):
             place = out / path
             if not place.is_file():
-                raise DamageError(path, None, "is missing")
+                raise DamageError(path, None, "is missing", _ADVICE)
             if place.stat().st_size != size:
-                raise DamageError(path, None, "does not have the size that was written")
+                raise DamageError(path, None, "does not have the size that was written", _ADVICE)
         if prove and (found := verify(out, digest)):
-            raise found[0].error()
+            first = found[0]
+            row = None if first.row < 0 else first.row
+            raise DamageError(first.path, row, first.problem, _ADVICE)
         point_current(out, digest)
     return manifest
