@@ -19,6 +19,7 @@ import yaml  # type: ignore[import-untyped]
 
 from training.errors import DamageError, TrainingError
 from training.export.folder import Tell, opened
+from training.export.rows import stored_schema
 from training.shards.manifest import Manifest, Shard
 from training.shards.store import StoredFile, file_digest
 
@@ -113,7 +114,8 @@ def write_card(folder: Path, manifest: Manifest, splits: list[str]) -> None:
 def _front(manifest: Manifest, splits: list[str]) -> dict[str, Any]:
     files = [{"split": hub_name(s), "path": f"data/{hub_name(s)}-*.parquet"} for s in splits]
     told = [_count(manifest, split) for split in splits]
-    features = [_feature(name, kind) for name, kind in manifest.schema.hf_features.items()]
+    kinds = manifest.schema.hf_features
+    features = [_feature(name, kinds[name]) for name in stored_schema(manifest).names]
     return {
         "configs": [{"config_name": "default", "data_files": files}],
         "dataset_info": {"features": features, "splits": told},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -31,9 +32,13 @@ def read_split(out: Path, manifest: Manifest, split: str) -> Iterator[pl.DataFra
 
 def row_schema(manifest: Manifest) -> pl.Schema:
     """Return the columns that `read_split` yields, in their order, with their types."""
-    wire = pa.BufferReader(base64.b64decode(manifest.schema.arrow))
-    empty = pa.ipc.read_schema(wire).empty_table()
+    empty = stored_schema(manifest).empty_table()
     return _shape(pl.DataFrame(pl.from_arrow(empty)), manifest).schema
+
+
+def stored_schema(manifest: Manifest) -> Any:
+    """Return the Arrow schema of a manifest's shards."""
+    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(manifest.schema.arrow)))
 
 
 def _read_groups(out: Path, shard: Shard) -> Iterator[pl.DataFrame]:
