@@ -23,7 +23,7 @@ from training.shards.history import Entry
 from training.shards.manifest import Manifest
 
 SHOWN = 30
-DIGITS = 12
+DIGITS, PARENT_DIGITS = 12, 7  # the table of manifests fits a terminal of 80 columns
 ADVICE = {
     "CURRENT": "CURRENT: choose a manifest with gristmill shards use; gristmill shards log lists "
     "them.",
@@ -55,7 +55,7 @@ def show_damage(
     if not found:
         _say(*lines, f"{out}: every byte is what was written.")
         return
-    table = _table("file", "row", "problem", title="Damage, worst first")
+    table = _table("file", "row", "problem", title="Damage, worst first", whole=("file", "row"))
     for one in found[:SHOWN]:
         _add(table, one.path, "" if one.row < 0 else f"{one.row:,}", one.problem)
     Console(stderr=True).print(table)
@@ -113,21 +113,21 @@ def show_history(entries: Sequence[Entry], *, as_json: bool) -> None:
     rows = [_history_row(entry) for entry in entries]
     if as_json:
         _print_json(rows)
-    table = _table("", "manifest", "name", "kind", "rows", "dropped", "parent", "shards", "shared",
-                   "bytes", "written")  # fmt: skip
+    table = _table(" manifest", "name", "kind", "rows", "dropped", "parent", "shards", "bytes",
+                   "written", whole=(" manifest", "rows", "parent", "written"))  # fmt: skip
     for row in rows:
-        mark = "*" if row["current"] else ""
+        digest = f"{'*' if row['current'] else ' '}{row['digest'][:DIGITS]}"
         if row["problem"]:
-            _add(table, mark, row["digest"][:DIGITS], row["problem"])
+            _add(table, digest, row["problem"])
             continue
-        counts = [f"{row[name]:,}" for name in ("rows", "dropped")]
-        shared = "" if row["shared"] is None else f"{row['shared']:,}"
-        _add(table, mark, row["digest"][:DIGITS], row["name"], row["kind"], *counts,
-             (row["parent"] or "")[:DIGITS], f"{row['shards']:,}", shared, _size(row["bytes"]),
-             row["written"][:16].replace("T", " "))  # fmt: skip
+        shared = "" if row["shared"] is None else f" ({row['shared']:,})"
+        _add(table, digest, row["name"], row["kind"], f"{row['rows']:,}", f"{row['dropped']:,}",
+             (row["parent"] or "")[:PARENT_DIGITS], f"{row['shards']:,}{shared}",
+             _size(row["bytes"]), row["written"][:16].replace("T", " "))  # fmt: skip
     Console(stderr=True).print(table)
-    if not any(row["current"] for row in rows):
-        _say("No manifest is current.")
+    current = any(row["current"] for row in rows)
+    mark = "* is current" if current else "No manifest is current"
+    _say(f"{mark}. In brackets: shards that the parent has too. Written: when the file was, UTC.")
 
 
 def _history_row(entry: Entry) -> dict[str, Any]:
@@ -200,8 +200,12 @@ def _size(count: int) -> str:
     return f"{value:.3g} {unit}"
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    return Table(*columns, title=title)
+def _table(*columns: str, title: str | None = None, whole: Sequence[str] = ()) -> Table:
+    """A table as narrow as can be. whole: columns that are never broken into lines."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(name, no_wrap=name in whole, overflow="fold")
+    return table
 
 
 def _add(table: Table, *cells: str) -> None:
