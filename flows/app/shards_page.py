@@ -23,15 +23,17 @@ from training.shards.history import Entry
 from training.shards.manifest import Manifest
 
 SHOWN = 30
-DIGITS, PARENT_DIGITS = 12, 7  # the table of manifests fits a terminal of 80 columns
+DIGITS, PARENT_DIGITS = 12, 6  # the table of manifests fits a terminal of 80 columns
+REWRITE = (
+    "write the set again (of a run: delete its stamps.json, then gristmill clean RUN); what is "
+    "intact stays, what is damaged is replaced."
+)
 ADVICE = {
-    "CURRENT": "CURRENT: choose a manifest with gristmill shards use; gristmill shards log lists "
-    "them.",
-    "manifests": "Manifests: put a good copy back, or write the set again: the same data and "
-    "configuration give the same manifest.",
-    "data": "Shards: write the set again: what is intact is kept, what is damaged is replaced.",
-    "ledger": "Ledger: write the set again, which replaces it.",
-    "fills": "Filled cells: write the set again, which replaces them.",
+    "CURRENT": "CURRENT: choose a manifest with gristmill shards use; log lists them.",
+    "manifests": f"Manifests: put a good copy back, or {REWRITE}",
+    "data": f"Shards: {REWRITE}",
+    "ledger": f"Ledger: {REWRITE}",
+    "fills": f"Filled cells: {REWRITE}",
     "index": "Indexes: --repair makes them anew from their shards.",
 }
 
