@@ -12,14 +12,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.training.exported import (
     HARD_KEYS,
     read_mds,
     read_tar,
+    store,
     store_images,
     store_table,
     stored_rows,
@@ -28,7 +32,9 @@ from tests.training.shards.samples import flip
 from training.errors import DamageError, StoreError, TrainingError
 from training.export.formats import FORMS, export
 from training.export.webdataset import member_name
+from training.shards import format as shard_format
 from training.shards.index import read_index
+from training.shards.writer import ShardSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +80,14 @@ def test_names_of_members_are_safe():
     """Names of any keys are different, have no dot and no slash, and fit the plainest header."""
     names = [member_name(key) for key in (*HARD_KEYS, "%", "k" * 301, "x", "__meta__")]
     assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_%+-]{1,80}", name) for name in names)
+
+
+@given(st.lists(st.text(max_size=120), unique=True, max_size=20))
+def test_any_keys_have_safe_and_different_names(keys: list[str]):
+    """Whatever text keys are, no two share a name and each is one that WebDataset splits once."""
+    names = [member_name(key) for key in keys]
+    assert len(set(names)) == len(keys)
     assert all(re.fullmatch(r"[A-Za-z0-9_%+-]{1,80}", name) for name in names)
 
 
@@ -267,3 +281,36 @@ def test_samples_larger_than_a_file_are_whole(tmp_path: Path):
     assert len(list((tmp_path / "mds").glob("*/*.mds"))) == manifest.rows
     frame = pl.read_json(tmp_path / "mds" / "gristmill.json")
     assert frame["name"].item() == "[hard]"
+
+
+def own_bytes() -> int:
+    """Memory of this process that is no mapped file."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("to", ["webdataset", "mds"])
+def test_memory_does_not_grow_with_the_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: Any
+):
+    """48 MB of images in one shard go through in less than a third of that."""
+    monkeypatch.setattr(shard_format, "ROW_GROUP_BYTES", 1_000_000)
+    draw, rows = np.random.default_rng(1), 480
+    frame = pl.DataFrame(
+        {
+            "key": [f"{n:04d}" for n in range(rows)],
+            "label": "a",
+            "split": "train",
+            "image": [draw.bytes(100_000) for _ in range(rows)],
+            "format": "JPEG",
+        }
+    ).with_columns(pl.lit(8, pl.Int32).alias(name) for name in ("width", "height", "channels"))
+    manifest = store(tmp_path / "store", frame, ShardSpec(name="big", kind="image"))
+    size = sum(shard.bytes for shard in manifest.shards)
+    seen = [own_bytes()]
+    export(tmp_path / "store", manifest, tmp_path / "out", to, shard_bytes=2_000_000,
+           progress=lambda *_: seen.append(own_bytes()))  # fmt: skip
+    assert len(seen) > 40
+    assert max(seen) - seen[0] < size / 3
