@@ -28,13 +28,14 @@ from tests.training.exported import (
     store_table,
     stored_rows,
 )
-from tests.training.shards.samples import flip
+from tests.training.shards.samples import IMAGES, decisions_of, flip, image_batch, samples_of
 from training.errors import DamageError, StoreError, TrainingError
 from training.export.formats import FORMS, export
 from training.export.webdataset import member_name
 from training.shards import format as shard_format
 from training.shards.index import read_index
-from training.shards.writer import ShardSpec
+from training.shards.ledger import build_ledger
+from training.shards.writer import ShardSpec, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -281,6 +282,41 @@ def test_samples_larger_than_a_file_are_whole(tmp_path: Path):
     assert len(list((tmp_path / "mds").glob("*/*.mds"))) == manifest.rows
     frame = pl.read_json(tmp_path / "mds" / "gristmill.json")
     assert frame["name"].item() == "[hard]"
+
+
+@pytest.mark.parametrize("to", FORMS)
+def test_sets_without_labels_or_test_rows_go_out(tmp_path: Path, to: Any):
+    """No label anywhere, odd names of splits and a split that lost all rows are no obstacle."""
+    frame = pl.DataFrame(pl.from_arrow(image_batch(20))).with_columns(
+        pl.lit(None, pl.String).alias("label"), pl.col("split").replace("train", "fold-1.a")
+    )
+    batch = frame.to_arrow()
+    gone = set(frame.filter(split="test")["key"])
+    ledger = build_ledger(samples_of(batch), decisions_of(batch, gone))
+    kept = frame.filter(split="fold-1.a").to_arrow().to_batches()
+    manifest = write_manifest(tmp_path / "store", kept, ledger, IMAGES)
+    told = export(tmp_path / "store", manifest, tmp_path / "out", to)
+    assert (list(told.splits), told.empty) == (["fold-1.a"], ("test",))
+    if to == "webdataset":
+        samples = [s for tar in sorted(told.target.glob("*.tar")) for s in read_tar(tar)]
+        assert {tuple(sorted(sample)) for sample in samples} == {("__key__", "jpg", "json")}
+        assert len(samples) == 16
+    elif to == "mds":
+        samples = read_mds(told.target / "fold-1.a")
+        assert {(sample["label"], sample["label_number"]) for sample in samples} == {(None, -1)}
+    else:
+        assert len(list((told.target / "data").glob("fold_1_a-*.parquet"))) == len(manifest.shards)
+
+
+def test_splits_of_one_name_on_the_hub_are_refused(tmp_path: Path):
+    """Two splits that the Hub would call alike are one sentence, and nothing is written."""
+    frame = pl.DataFrame(pl.from_arrow(image_batch(20))).with_columns(
+        pl.col("split").replace({"train": "a-b", "test": "a.b"})
+    )
+    manifest = store(tmp_path / "store", frame, IMAGES)
+    with pytest.raises(TrainingError, match="two splits would have one name"):
+        export(tmp_path / "store", manifest, tmp_path / "out", "hf")
+    assert not (tmp_path / "out").exists()
 
 
 def own_bytes() -> int:

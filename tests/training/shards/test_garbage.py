@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +31,7 @@ from training.shards.history import list_digests
 from training.shards.manifest import Manifest, current_digest, read_manifest, stored_files
 from training.shards.store import point_current
 
+ROOT = Path(__file__).resolve().parents[3]
 BATCH = table_batch(60)
 KEYS = BATCH.column("key").to_pylist()
 STEPS = st.lists(st.tuples(st.sampled_from(["write", "forget", "use", "gc"]), st.integers(0, 5)),
@@ -163,3 +169,37 @@ def test_a_live_writer_is_left_alone(tmp_path: Path):
         with pytest.raises(StoreError, match="another run is writing here"):
             collect(tmp_path)
     assert (tmp_path / f".tmp-{'a' * 32}").exists()
+
+
+def test_a_manifest_that_names_other_peoples_files_stops_it(tmp_path: Path):
+    """A manifest of the right digest whose paths lead outside is damage, for gc and verify."""
+    raw = write_raw(tmp_path, BATCH, TABLE)
+    document = json.loads((tmp_path / "manifests" / f"{raw.digest}.json").read_bytes())
+    document["splits"]["train"]["shards"][0]["path"] = "../../etc/passwd"
+    data = json.dumps(document).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    (tmp_path / "manifests" / f"{digest}.json").write_bytes(data)
+    with pytest.raises(DamageError, match="names a path outside the store"):
+        collect(tmp_path)
+    assert [one.path for one in verify(tmp_path, every=True)] == [f"manifests/{digest}.json"]
+    collect(tmp_path, forget=[digest])
+    assert verify(tmp_path, every=True) == []
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_killed_collection_harms_nothing(tmp_path: Path, after: int):
+    """After kill -9 between deletions every manifest left verifies, and the next gc ends it."""
+    raw = write_raw(tmp_path, BATCH, TABLE)
+    cleaned = write_without(tmp_path, BATCH, set(KEYS[:2]), TABLE, raw)
+    point_current(tmp_path, raw.digest)
+    code = (
+        "import os, pathlib, sys; from training.shards.garbage import collect\n"
+        "def die(done, _): done == int(sys.argv[3]) and os.kill(os.getpid(), 9)\n"
+        "collect(pathlib.Path(sys.argv[1]), forget=[sys.argv[2]], progress=die)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), cleaned.digest, str(after)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert list_digests(tmp_path) == [raw.digest]
+    assert verify(tmp_path, every=True) == []
+    collect(tmp_path)
+    assert files(tmp_path) == named([raw]) | {"CURRENT"}
