@@ -37,10 +37,12 @@ class DamageError(TrainingError):
     data/train/ab12.parquet, row 7: the image is not what was written. Write the shards again.
     """
 
-    def __init__(self, shard: str, row: int | None, problem: str) -> None:
+    def __init__(
+        self, shard: str, row: int | None, problem: str, advice: str = "Write the shards again."
+    ) -> None:
         self.shard, self.row = shard, row
         where = shard if row is None else f"{shard}, row {row}"
-        super().__init__(where, problem, advice="Write the shards again.")
+        super().__init__(where, problem, advice=advice)
 
 
 class LedgerError(TrainingError):

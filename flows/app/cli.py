@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from flows.app.ending import WRONG_USAGE, run_command, say
+from flows.app.shards_cli import shards
 
 FailOn = Literal["info", "warning", "error", "never"]
 Kind = Literal["auto", "image_folder", "image_table", "table"]
@@ -224,6 +225,8 @@ def show_baseline(file: Path, *, json: Annotated[bool, Parameter(negative="")] =
     show(file, as_json=json)
     return 0
 
+
+app.command(shards)
 
 review = App(name="review", help="Ask people about labels, and take in what they say.")
 app.command(review)

@@ -21,7 +21,10 @@ from training.shards.rows import holds_images
 
 ROW_GROUP_BYTES = 16 * 1024 * 1024
 TABLE_GROUP_ROWS = 65_536
-_VALUE_TYPES = {"double": "float64", "float": "float32", "halffloat": "float16"}
+_VALUE_TYPES = {
+    "double": "float64", "float": "float32", "halffloat": "float16",
+    "date32[day]": "date32", "date64[ms]": "date64",
+}  # fmt: skip
 _PLAIN = ("image.bytes", "image.path")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
@@ -42,6 +43,12 @@ def index_shard(out: Path, data: bytes, rows: pl.DataFrame) -> StoredFile | None
 
     rows: key, label and weight of the shard's rows, in its order.
     """
+    encoded = encode_index(data, rows)
+    return None if encoded is None else put(out, "index", encoded, rows.height, ".npy")
+
+
+def encode_index(data: bytes | memoryview, rows: pl.DataFrame) -> bytes | None:
+    """Return the bytes of the index that `index_shard` stores."""
     ranges = locate_images(data)
     if ranges is None:
         return None
@@ -54,7 +61,7 @@ def index_shard(out: Path, data: bytes, rows: pl.DataFrame) -> StoredFile | None
     ]
     sink = BytesIO()
     np.save(sink, entries, allow_pickle=False)
-    return put(out, "index", sink.getvalue(), len(entries), ".npy")
+    return sink.getvalue()
 
 
 def describe_rows(rows: pl.DataFrame) -> NDArray[Any]:
@@ -85,20 +92,20 @@ def read_index(out: Path, shard: Shard) -> NDArray[Any] | None:
         return None
     try:
         mapped = np.load(out / shard.index.path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # noqa: BLE001 - a damaged header: numpy raises what its tokenizer does
         return None
     if mapped.dtype != ENTRY or mapped.shape != (shard.rows,):
         return None
     return np.asarray(mapped)
 
 
-def locate_images(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
+def locate_images(data: bytes | memoryview) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
     """Return the offset and length in bytes of each image in the Parquet bytes `data`, by row.
 
     None if the image column is absent, compressed, dictionary-coded or holds nulls. Cost: a walk
     over the page headers and lengths, 1 to 4 us a row.
     """
-    meta = pq.read_metadata(BytesIO(data))
+    meta = pq.read_metadata(pa.BufferReader(data))
     names = [meta.schema.column(number).path for number in range(meta.num_columns)]
     if "image.bytes" not in names:
         return None

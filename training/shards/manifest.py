@@ -105,6 +105,11 @@ class Manifest:
         """All samples in all splits."""
         return sum(split.rows for split in self.splits.values())
 
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards of all splits."""
+        return tuple(shard for split in self.splits.values() for shard in split.shards)
+
     def split(self, name: str) -> Split:
         """Return one split.
 
@@ -136,7 +141,7 @@ def read_manifest(out: Path, digest: str | None = None) -> Manifest:
         DamageError: if its bytes do not have the digest of its name, or are no manifest.
     """
     digest = digest or current_digest(out)
-    if not _DIGEST.match(digest):
+    if not is_digest(digest):
         raise StoreError(str(out), "this is no manifest digest", got=digest[:80])
     path = f"manifests/{digest}.json"
     try:
@@ -167,7 +172,7 @@ def _parse(path: str, digest: str, data: bytes) -> Manifest:
         manifest = TypeAdapter(Manifest).validate_python({**document, "digest": digest})
     except (ValueError, TypeError, ValidationError) as broken:
         raise DamageError(path, None, f"cannot be read as {FORMAT} ({_first(broken)})") from broken
-    for stray in (name for name in _paths(manifest) if not _PATH.match(name)):
+    for stray in (file.path for file in stored_files(manifest) if not is_stored_path(file.path)):
         raise DamageError(path, None, f"names a path outside the store ({stray!r})")
     return manifest
 
@@ -179,7 +184,17 @@ def _first(broken: Exception) -> str:
     return str(broken)
 
 
-def _paths(manifest: Manifest) -> list[str]:
-    shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    files = [*(shard.index for shard in shards), *manifest.ledger, manifest.fills]
-    return [shard.path for shard in shards] + [file.path for file in files if file]
+def stored_files(manifest: Manifest) -> list[Shard | StoredFile]:
+    """Return the entry of every file that a manifest names: shards, then what lies beside them."""
+    beside = [*(shard.index for shard in manifest.shards), *manifest.ledger, manifest.fills]
+    return [*manifest.shards, *(file for file in beside if file)]
+
+
+def is_stored_path(path: str) -> bool:
+    """Return whether a path is one that the store gives to a file; POSIX, relative to it."""
+    return _PATH.fullmatch(path) is not None
+
+
+def is_digest(name: str) -> bool:
+    """Return whether `name` can be the digest of a manifest."""
+    return _DIGEST.fullmatch(name) is not None

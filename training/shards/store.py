@@ -53,8 +53,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the store `out` for writing, and sweep what a killed writer left half-done.
+def locked(out: Path, *, sweep: bool = True) -> Iterator[None]:
+    """Hold the store `out` for writing; `sweep` what a killed writer left half-done.
 
     Raises:
         StoreError: if another process holds it, or the folder cannot be written.
@@ -68,7 +68,7 @@ def locked(out: Path) -> Iterator[None]:
         except BlockingIOError as held:
             advice = "Wait for it to end, or choose another folder."
             raise StoreError(str(out), "another run is writing here", advice=advice) from held
-        for orphan in out.rglob(f"{TEMPORARY}*"):
+        for orphan in out.rglob(f"{TEMPORARY}*") if sweep else ():
             orphan.unlink(missing_ok=True)
         yield
 

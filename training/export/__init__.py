@@ -1,0 +1,1 @@
+"""Exports: a manifest's rows in the forms that other loaders read. Never train from exports."""
