@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ _TYPE, _PACKED_SIZE, _DATA_HEADER, _NUM_VALUES, _ENCODING = 1, 3, 5, 1, 2
 _PLAIN = 0
 
 
-def index_shard(out: Path, data: bytes, rows: pl.DataFrame) -> StoredFile | None:
+def index_shard(out: Path, data: bytes | memoryview, rows: pl.DataFrame) -> StoredFile | None:
     """Store the index of a shard's bytes; None if they hold no images that lie plain.
 
     rows: key, label and weight of the shard's rows, in its order.
@@ -92,13 +93,13 @@ def read_index(out: Path, shard: Shard) -> NDArray[Any] | None:
     return np.asarray(mapped)
 
 
-def locate_images(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
+def locate_images(data: bytes | memoryview) -> tuple[NDArray[np.int64], NDArray[np.int32]] | None:
     """Return the offset and length in bytes of each image in the Parquet bytes `data`, by row.
 
     None if the image column is absent, compressed, dictionary-coded or holds nulls. Cost: a walk
     over the page headers and lengths, 1 to 4 us a row.
     """
-    meta = pq.read_metadata(BytesIO(data))
+    meta = pq.read_metadata(pa.BufferReader(data))
     names = [meta.schema.column(number).path for number in range(meta.num_columns)]
     if "image.bytes" not in names:
         return None

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from tests.training.shards.samples import (
     IMAGES,
     TABLE,
@@ -20,7 +21,6 @@ from tests.training.shards.samples import (
     write_raw,
     write_without,
 )
-
 from training.errors import TrainingError
 from training.shards.difference import diff
 from training.shards.ledger import build_ledger, read_ledger

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 
+from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 from training.errors import StoreError
+from training.shards import shard as shards
 from training.shards import store as shard_store
-from training.shards import writer as shards
 from training.shards.damage import verify
 from training.shards.manifest import current_digest
 
@@ -88,10 +88,10 @@ def test_finished_shards_are_not_written_again(tmp_path: Path, monkeypatch: pyte
     def stop_later(*args: object) -> object:
         if len(written) == 5:
             raise RuntimeError("stop")
-        written.append(shard_store.put(*args))
+        written.append(shard_store.put_file(*args))
         return written[-1]
 
-    monkeypatch.setattr(shards, "put", stop_later)
+    monkeypatch.setattr(shards, "put_file", stop_later)
     with pytest.raises(RuntimeError, match="stop"):
         write_raw(tmp_path, image_batch(), IMAGES)
     monkeypatch.undo()
