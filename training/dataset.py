@@ -20,6 +20,7 @@ from training.shards.manifest import Manifest
 from training.shards.pixels import decode_into
 from training.shards.reader import ShardReader, read_columns
 
+_RESIDENT = 512 * 2**20  # bytes of mapped shards; past that they are given back, to be read again
 _STRETCHES = 4  # for each thread, so that one with large images does not end last
 
 
@@ -160,6 +161,10 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             ids[places] = found.ids.view(np.int64)
             for place, image in zip(places.tolist(), found.images, strict=True):
                 images[place] = image
+        opened = [reader for reader, _ in self._readers.values()]
+        if sum(reader.resident for reader in opened) > _RESIDENT:
+            for reader in opened:
+                reader.release()
         return labels, weights, ids, images
 
     def _decode(

@@ -21,6 +21,8 @@ from training.shards.index import describe_rows, read_index, seeds
 from training.shards.manifest import Shard
 from training.shards.store import file_digest
 
+_AROUND = 2**16  # bytes that Linux maps around a page that is touched (fault_around_bytes)
+
 
 def open_shard(out: Path, shard: Shard) -> Any:
     """Return the shard as a pyarrow ParquetFile that checks every page it reads.
@@ -87,15 +89,28 @@ class ShardReader:
     def __init__(self, out: Path, shard: Shard, *, check: bool = True) -> None:
         self._out, self._shard, self._check = out, shard, check
         self._entries = read_index(out, shard)
+        self._touched = 0
         if self._entries is None:
             self._open_pages()
         else:
-            self._bytes = self._map()
+            self._mapped = self._map()
+            self._bytes = memoryview(self._mapped)
 
     @property
     def indexed(self) -> bool:
         """Whether images are slices of the mapped file."""
         return self._entries is not None
+
+    @property
+    def resident(self) -> int:
+        """The most bytes of the mapped file that may be in memory, for what was read of it."""
+        return min(self._touched, self._shard.bytes)
+
+    def release(self) -> None:
+        """Give back the memory of the mapped file; its images stay valid, read again if need be."""
+        self._touched = 0
+        if self._entries is not None:
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def read(self, rows: NDArray[np.int64]) -> Rows:
         """Return what the shard holds of `rows`, int64 (N,), in their order.
@@ -108,6 +123,7 @@ class ShardReader:
         entries = self._entries[rows]
         places = zip(entries["offset"].tolist(), entries["length"].tolist(), strict=True)
         images = [self._bytes[offset : offset + length] for offset, length in places]
+        self._touched += int(entries["length"].sum()) + _AROUND * len(rows)
         if self._check and (broken := _unlike(images, entries)) is not None:
             if self._index_intact():
                 raise damaged(self._shard, int(rows[broken]))
@@ -119,10 +135,10 @@ class ShardReader:
         index = self._shard.index
         return index is not None and file_digest(self._out / index.path) == index.sha256
 
-    def _map(self) -> memoryview:
+    def _map(self) -> mmap.mmap:
         try:
             with (self._out / self._shard.path).open("rb") as file:
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as broken:
             raise name_damage(self._out, self._shard) from broken
 
