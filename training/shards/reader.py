@@ -21,7 +21,8 @@ from training.shards.index import describe_rows, read_index, seeds
 from training.shards.manifest import Shard
 from training.shards.store import file_digest
 
-_AROUND = 2**16  # bytes that Linux maps around a page that is touched (fault_around_bytes)
+_STATM = Path("/proc/self/statm")
+_PAGE = mmap.PAGESIZE
 
 
 def open_shard(out: Path, shard: Shard) -> Any:
@@ -89,7 +90,6 @@ class ShardReader:
     def __init__(self, out: Path, shard: Shard, *, check: bool = True) -> None:
         self._out, self._shard, self._check = out, shard, check
         self._entries = read_index(out, shard)
-        self._touched = 0
         if self._entries is None:
             self._open_pages()
         else:
@@ -101,16 +101,12 @@ class ShardReader:
         """Whether images are slices of the mapped file."""
         return self._entries is not None
 
-    @property
-    def resident(self) -> int:
-        """The most bytes of the mapped file that may be in memory, for what was read of it."""
-        return min(self._touched, self._shard.bytes)
-
     def release(self) -> None:
-        """Give back the memory of the mapped file; its images stay valid, read again if need be."""
-        self._touched = 0
+        """Give back the memory of the mapped files; images stay valid, read again if need be."""
         if self._entries is not None:
             self._mapped.madvise(mmap.MADV_DONTNEED)
+            memmap: Any = self._entries.base
+            memmap.base.madvise(mmap.MADV_DONTNEED)
 
     def read(self, rows: NDArray[np.int64]) -> Rows:
         """Return what the shard holds of `rows`, int64 (N,), in their order.
@@ -123,7 +119,6 @@ class ShardReader:
         entries = self._entries[rows]
         places = zip(entries["offset"].tolist(), entries["length"].tolist(), strict=True)
         images = [self._bytes[offset : offset + length] for offset, length in places]
-        self._touched += int(entries["length"].sum()) + _AROUND * len(rows)
         if self._check and (broken := _unlike(images, entries)) is not None:
             if self._index_intact():
                 raise damaged(self._shard, int(rows[broken]))
@@ -180,3 +175,14 @@ def _unlike(images: list[memoryview], entries: NDArray[Any]) -> int | None:
     digest = xxhash.xxh3_64_intdigest
     return next((n for n, (image, seed, good) in enumerate(pairs) if digest(image, seed) != good),
                 None)  # fmt: skip
+
+
+def mapped_bytes() -> int:
+    """Return the bytes of mapped files that this process has in memory; 0 where no one tells.
+
+    What was read is no measure of it: for one image Linux maps 64 KiB, or a huge page of 2 MiB.
+    """
+    try:
+        return int(_STATM.read_bytes().split()[2]) * _PAGE
+    except (OSError, IndexError):
+        return 0
