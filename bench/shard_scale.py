@@ -2,12 +2,12 @@
 
 Photographs of some 50 kB make nine tenths of the bytes and thumbnails of some 2 kB the rest. A few
 hundred real ones are made; each sample is one of them with a comment of its own, so that no two
-files have equal bytes. Writing and reading are a process each: its peak is what the kernel saw, with
-interpreter and imports. Reading is `ShardDataset` through `ShardLoader` in keyed order, every row's
-checks on, decoded to 16 px. CPU is that of the whole process.
+files have equal bytes. Writing and reading are a process each: its peak is what the kernel saw,
+with interpreter and imports. Reading is `ShardDataset` through `ShardLoader` in keyed order, every
+row's checks on, decoded to 16 px. CPU is that of the whole process.
 
-Run it as `python -m bench.shard_scale --json [BYTES]`: half an hour and 45 GB of disk, once; it is no
-part of `make bench`. A last pass encodes 4 GB in one process and in two: seconds on the clock.
+Run it as `python -m bench.shard_scale --json [BYTES]`: half an hour and 45 GB of disk, once; it is
+no part of `make bench`. A last pass writes 4 GB in one process and in two: seconds on the clock.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ sorted by the 64-bit hash of the key. A shard is a range of hashes, so it takes 
 
 from __future__ import annotations
 
+import mmap
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.shards.digest import placements
@@ -43,31 +45,41 @@ class Runs:
     def read(self, split: str, number: int, bits: int) -> Any:
         """Return the rows of shard `number` of 2**bits, sorted by key, as a pyarrow Table.
 
-        The file is mapped for this call only: what is read of it does not stay resident.
-
         Raises:
             TrainingError: if they are too many bytes for one shard.
         """
-        with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as file:
-            parts = [_cut(file.get_batch(at), number, bits) for at in self.batches[split]]
-            whole = pa.Table.from_batches([part for part in parts if part.num_rows], self.schema)
-            if whole.nbytes > _MOST_BYTES:
-                advice = "Write smaller shards: lower shard_bytes."
-                got = f"{whole.nbytes} bytes"
-                raise TrainingError("shards", "a shard would be too large", got=got, advice=advice)
-            whole = whole.combine_chunks()
+        parts = list(self._copy(split, number, bits))
+        if (size := sum(part.nbytes for part in parts)) > _MOST_BYTES:
+            advice = "Write smaller shards: lower shard_bytes."
+            raise TrainingError("shards", "a shard would be too large", got=size, advice=advice)
+        whole = pa.Table.from_batches(parts, self.schema).combine_chunks()
+        del parts
         return whole.take(pc.sort_indices(whole.column("key"))).combine_chunks()
 
+    def _copy(self, split: str, number: int, bits: int) -> Iterator[Any]:
+        """Copy a slice of each run, and give back the pages that were mapped for it.
 
-def _cut(batch: Any, number: int, bits: int) -> Any:
-    """The rows of one run whose hash begins with `number`, without the hashes (last column)."""
-    last = batch.num_columns - 1
-    hashes, rest = batch.column(last).to_numpy(), _HASH_BITS - bits
+        Linux maps 2 MiB around what is touched: over many runs that would be the whole file.
+        """
+        with self.path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        runs = pa.ipc.open_file(pa.py_buffer(mapped))
+        for at in self.batches[split]:
+            run = runs.get_batch(at)
+            rows = _find(run.column(run.num_columns - 1).to_numpy(), number, bits)
+            if len(rows):
+                yield run.select(range(run.num_columns - 1)).take(pa.array(rows))
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _find(hashes: NDArray[np.uint64], number: int, bits: int) -> NDArray[np.int64]:
+    """The rows of one run, sorted by hash, whose hash begins with `number`."""
+    rest = _HASH_BITS - bits
     start = int(np.searchsorted(hashes, np.uint64(number << rest)))
     end = len(hashes)
     if number + 1 < 2**bits:
         end = int(np.searchsorted(hashes, np.uint64((number + 1) << rest)))
-    return batch.select(range(last)).slice(start, end - start)
+    return np.arange(start, end)
 
 
 class Spill:
