@@ -30,7 +30,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {kind: write_many(folder / kind, kind).digest for kind in ("image", "table")}
 
 
-def start(out: Path, kind: str, deed: str, number: int = 0, processes: int = 1):
+def start(
+    out: Path, kind: str, deed: str, number: int = 0, processes: int = 1
+) -> subprocess.Popen[str]:
     """Start the victim, in a process group of its own."""
     words = [str(out), kind, str(processes), deed, str(number)]
     command = [sys.executable, "-m", "tests.training.shards.victim", *words]
