@@ -51,12 +51,11 @@ def test_digest_ignores_order_and_batches(data: st.DataObject, kind: str):
 
 
 @pytest.mark.parametrize("kind", BATCHES)
-@pytest.mark.parametrize("processes", [2, 3])
-def test_digest_ignores_processes(tmp_path: Path, kind: str, processes: int):
+def test_digest_ignores_processes(tmp_path: Path, kind: str):
     """Shards that several processes encode are the same, byte for byte."""
     batch, spec = BATCHES[kind]
     ledger = build_ledger(samples_of(batch))
-    found = write_manifest(tmp_path / "there", [batch], ledger, spec, processes=processes)
+    found = write_manifest(tmp_path / "there", [batch], ledger, spec, processes=2)
     assert found == write_raw(tmp_path / "here", batch, spec, make_current=False)
     assert verify(tmp_path / "there", found.digest) == []
 
