@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,26 +43,26 @@ def main() -> None:
                 told = _write(Path(place), kind, processes, threads)
             digests[kind].add(told["digest"])
             clocks[kind, processes].append(told["clock_s"])
-    draw, amid, broken = random.Random(SEED), 0, 0  # noqa: S311 - moments, not secrets
+    draw, broken = random.Random(SEED), 0  # noqa: S311 - moments, not secrets
     for kind, processes in islice(cycle(product(KINDS, PROCESSES)), KILLS):
         with tempfile.TemporaryDirectory() as place:
-            amid += _kill(
-                Path(place), kind, processes, draw.random() * median(clocks[kind, processes])
-            )
-            told = _write(Path(place), kind, processes, 2)
+            out, clock = Path(place) / "store", median(clocks[kind, processes])
+            while not _kill(out, kind, processes, draw.random() * clock):
+                shutil.rmtree(out)  # it ended before
+            told = _write(out, kind, processes, 2)
             digests[kind].add(told["digest"])
-            broken += told["damaged"] + len(list(Path(place).rglob(".tmp-*")))
-    show(record("shard_digests", _figures(digests, amid, broken)))
+            broken += told["damaged"] + len(list(out.rglob(".tmp-*")))
+    show(record("shard_digests", _figures(digests, broken)))
 
 
-def _figures(digests: dict[str, set[str]], amid: int, broken: int) -> dict[str, Figure]:
+def _figures(digests: dict[str, set[str]], broken: int) -> dict[str, Figure]:
     runs = len(PROCESSES) * len(THREADS) * RUNS + KILLS // len(KINDS)
     found = {
         f"{kind}: distinct digests": Figure(len(held), 1, "lower", runs)
         for kind, held in digests.items()
     }
     return found | {
-        "killed before they ended": Figure(amid, None, "higher", KILLS),
+        "writers killed amid their work": Figure(KILLS, None, "higher", KILLS),
         "damaged or left half-done after the next run": Figure(broken, 0, "lower", KILLS),
     }
 

@@ -49,7 +49,8 @@ def refuse(*_: object) -> None:
 
 
 def _pause() -> None:
-    print("paused", flush=True)
+    sys.stdout.write("paused\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 
@@ -81,6 +82,7 @@ if __name__ == "__main__":
     place, kind, processes, deed, number = sys.argv[1:]
     _arm(deed, int(number))
     try:
-        print(write_many(Path(place), kind, processes=int(processes)).digest)
+        told = write_many(Path(place), kind, processes=int(processes)).digest
     except StoreError as refused:
-        print(refused)
+        told = str(refused)
+    sys.stdout.write(told)
