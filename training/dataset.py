@@ -18,8 +18,10 @@ from training.errors import TrainingError
 from training.resident import stored_shards, undecodable
 from training.shards.manifest import Manifest
 from training.shards.pixels import decode_into
-from training.shards.reader import ShardReader, read_columns
+from training.shards.reader import ShardReader, mapped_bytes, read_columns
 
+_RESIDENT = 512 * 2**20  # bytes of mapped files; past that they are given back, to be read again
+_UNMEASURED = 256  # rows between two looks at that: each may map a huge page
 _STRETCHES = 4  # for each thread, so that one with large images does not end last
 
 
@@ -97,6 +99,7 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self._ends = np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)
         self._numbers = {label: number for number, label in enumerate(manifest.classes)}
         self._readers: dict[int, tuple[ShardReader, NDArray[np.int64]]] = {}
+        self._unmeasured = 0
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
     def __len__(self) -> int:
@@ -160,7 +163,18 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             ids[places] = found.ids.view(np.int64)
             for place, image in zip(places.tolist(), found.images, strict=True):
                 images[place] = image
+            self._bound_memory(len(places))
         return labels, weights, ids, images
+
+    def _bound_memory(self, rows: int) -> None:
+        """Give mapped shards back once too much is resident. rows: read since last asked."""
+        self._unmeasured += rows
+        if self._unmeasured < _UNMEASURED:
+            return
+        self._unmeasured = 0
+        if mapped_bytes() > _RESIDENT:
+            for reader, _ in self._readers.values():
+                reader.release()
 
     def _decode(
         self, rows: NDArray[np.int64], images: list[memoryview], pixels: NDArray[np.uint8]

@@ -25,6 +25,10 @@ class TrainingError(Exception):
         rest = "".join(f" {part}" for part in (allowed, advice) if part)
         super().__init__(f"{where}: {problem}{value}.{rest}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle as it is: an error must come whole from a worker process."""
+        return _remake, (type(self), self.args, self.__dict__)
+
 
 class StoreError(TrainingError):
     """The shard store cannot be written, is in use, or lacks what was asked for."""
@@ -47,3 +51,11 @@ class DamageError(TrainingError):
 
 class LedgerError(TrainingError):
     """The books do not balance: a sample was lost, doubled or invented."""
+
+
+def _remake(
+    kind: type[TrainingError], args: tuple[object, ...], state: dict[str, object]
+) -> TrainingError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

@@ -15,6 +15,7 @@ from flows.app.config import Config, digest
 from flows.app.filling import Proposed
 
 IMAGES_IN_BATCH, ROWS_IN_BATCH = 128, 50_000
+WAIT_S = 60.0  # for `gristmill shards gc` or `use`, which hold the store for a moment
 RESERVED = ("key", "label", "label_orig", "split", "weight", "xxh3_128")
 AS_THEY_CAME = {"new_label": pl.String, "weight": pl.Float32}
 
@@ -35,7 +36,8 @@ def write_raw(
     kept = samples.filter(~pl.col("sample_id").is_in(sorted(unreadable))).with_columns(*columns)
     ledger = build_ledger(samples, unreadable=unreadable)
     spec = _spec("raw", source, samples, config, classes=classes_of(samples))
-    return write_manifest(out, read_batches(source, kept), ledger, spec)
+    return write_manifest(out, read_batches(source, kept), ledger, spec,
+                          processes=config.shards.processes, wait_s=WAIT_S)  # fmt: skip
 
 
 def write_cleaned(
@@ -63,7 +65,8 @@ def write_cleaned(
     spec = _spec("cleaned", source, samples, config, classes=tuple(classes), checks=checks)
     batches = read_batches(source, kept.sort("sample_id"), tables["repairs"])
     return write_manifest(out, batches, ledger, spec, parent=parent, make_current=make_current,
-                          fills=_fills(filled, tables["repairs"]))  # fmt: skip
+                          fills=_fills(filled, tables["repairs"]),
+                          processes=config.shards.processes, wait_s=WAIT_S)  # fmt: skip
 
 
 def _fills(filled: Proposed | None, repairs: pl.DataFrame) -> Any:

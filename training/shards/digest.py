@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import polars as pl
 import xxhash
+from numpy.typing import NDArray
 
 KEYED = ("key", "label", "label_orig", "split", "weight", "xxh3_128")  # columns of every shard
 _TAIL = struct.Struct("<I4s")  # a Parquet file ends with its footer's length and its magic
@@ -76,8 +77,8 @@ def footer_digest(data: bytes | memoryview) -> str:
     return xxhash.xxh3_128_hexdigest(data[len(data) - length - _TAIL.size :])
 
 
-def placements(keys: list[str]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the first 8 bits of each key's xxh3-64: which shard a row belongs to, for good."""
+def placements(keys: list[str]) -> NDArray[np.uint64]:
+    """Return each key's xxh3-64: its first bits say which shard a row belongs to, for good."""
     return np.fromiter(
-        (xxhash.xxh3_64_intdigest(key.encode()) >> 56 for key in keys), np.uint8, len(keys)
+        (xxhash.xxh3_64_intdigest(key.encode()) for key in keys), np.uint64, len(keys)
     )

@@ -4,6 +4,9 @@ Images follow the Hugging Face Image convention: struct of bytes and path, featu
 metadata under `huggingface`. In layout `train` image bytes lie uncompressed and PLAIN, so that a
 byte range is an image; `archive` packs them too (a third less for thumbnails). All other columns
 are zstd. Every page has a checksum.
+
+A shard does not know its classes, its data set's name or its number: only the manifest does. So a
+cleaned set that gains a class, or a second data set with the same rows, shares the shards it can.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -45,25 +49,28 @@ def _feature(field: Any) -> dict[str, str]:
     return {"dtype": _VALUE_TYPES.get(told, told), "_type": "Value"}
 
 
-def encode_shard(table: Any, schema: Any, layout: str) -> bytes:
-    """Return the Parquet bytes of `table`: the same rows give the same bytes.
+def encode_shard(table: Any, schema: Any, layout: str, path: Path) -> int:
+    """Write `table` to `path` as Parquet; return its row groups. Same rows give the same bytes.
 
     schema: from `describe_schema`. layout: 'train' or 'archive'.
+
+    Raises:
+        OSError: if the file system refuses.
     """
     leaves = _leaves(schema)
     plain = set(_PLAIN) if layout == "train" else set()
-    sink = pa.BufferOutputStream()
+    rows = group_rows(table)
     pq.write_table(
         table.cast(schema),
-        sink,
-        row_group_size=group_rows(table),
+        path,
+        row_group_size=rows,
         compression={leaf: "none" if leaf in plain else "zstd" for leaf in leaves},
         use_dictionary=[leaf for leaf in leaves if leaf not in _PLAIN],
         write_statistics=[leaf for leaf in leaves if leaf not in _PLAIN],
         write_page_checksum=True,
         data_page_version="1.0",
     )
-    return bytes(sink.getvalue())
+    return -(-int(table.num_rows) // rows)
 
 
 def encode_frame(table: Any) -> bytes:

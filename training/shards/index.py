@@ -38,7 +38,7 @@ _TYPE, _PACKED_SIZE, _DATA_HEADER, _NUM_VALUES, _ENCODING = 1, 3, 5, 1, 2
 _PLAIN = 0
 
 
-def index_shard(out: Path, data: bytes, rows: pl.DataFrame) -> StoredFile | None:
+def index_shard(out: Path, data: bytes | memoryview, rows: pl.DataFrame) -> StoredFile | None:
     """Store the index of a shard's bytes; None if they hold no images that lie plain.
 
     rows: key, label and weight of the shard's rows, in its order.

@@ -21,6 +21,9 @@ from training.shards.index import describe_rows, read_index, seeds
 from training.shards.manifest import Shard
 from training.shards.store import file_digest
 
+_STATM = Path("/proc/self/statm")
+_PAGE = mmap.PAGESIZE
+
 
 def open_shard(out: Path, shard: Shard) -> Any:
     """Return the shard as a pyarrow ParquetFile that checks every page it reads.
@@ -90,12 +93,20 @@ class ShardReader:
         if self._entries is None:
             self._open_pages()
         else:
-            self._bytes = self._map()
+            self._mapped = self._map()
+            self._bytes = memoryview(self._mapped)
 
     @property
     def indexed(self) -> bool:
         """Whether images are slices of the mapped file."""
         return self._entries is not None
+
+    def release(self) -> None:
+        """Give back the memory of the mapped files; images stay valid, read again if need be."""
+        if self._entries is not None:
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+            memmap: Any = self._entries.base
+            memmap.base.madvise(mmap.MADV_DONTNEED)
 
     def read(self, rows: NDArray[np.int64]) -> Rows:
         """Return what the shard holds of `rows`, int64 (N,), in their order.
@@ -119,10 +130,10 @@ class ShardReader:
         index = self._shard.index
         return index is not None and file_digest(self._out / index.path) == index.sha256
 
-    def _map(self) -> memoryview:
+    def _map(self) -> mmap.mmap:
         try:
             with (self._out / self._shard.path).open("rb") as file:
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as broken:
             raise name_damage(self._out, self._shard) from broken
 
@@ -164,3 +175,14 @@ def _unlike(images: list[memoryview], entries: NDArray[Any]) -> int | None:
     digest = xxhash.xxh3_64_intdigest
     return next((n for n, (image, seed, good) in enumerate(pairs) if digest(image, seed) != good),
                 None)  # fmt: skip
+
+
+def mapped_bytes() -> int:
+    """Return the bytes of mapped files that this process has in memory; 0 where no one tells.
+
+    What was read is no measure of it: for one image Linux maps 64 KiB, or a huge page of 2 MiB.
+    """
+    try:
+        return int(_STATM.read_bytes().split()[2]) * _PAGE
+    except (OSError, IndexError):
+        return 0

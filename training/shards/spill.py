@@ -1,41 +1,102 @@
-"""Rows on their way to a shard, kept in bounded memory and beyond that in one temporary file."""
+"""Rows on their way to a shard: sorted runs in one temporary file, read back shard by shard.
+
+Each time `limit` bytes wait in memory they are written as one run: a record batch for each split,
+sorted by the 64-bit hash of the key. A shard is a range of hashes, so it takes one slice of each.
+"""
 
 from __future__ import annotations
 
+import mmap
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.shards.digest import placements
 from training.shards.store import temporary_path, writing
 
-FINE_BITS = 8  # at most 256 shards a split
-LIMIT = 64 * 1024 * 1024
+MAX_BITS = 20  # at most 1,048,576 shards a split
+LIMIT = 128 * 1024 * 1024
+_HASH_BITS = 64
+_MOST_BYTES = 2**31 - 1  # Arrow counts the bytes of a column in 32 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What a `Spill` took in, for as long as it is open; other processes may read it too.
+
+    batches: numbers of a split's record batches in the file. totals: rows and bytes of each split.
+    """
+
+    path: Path
+    schema: Any
+    batches: Mapping[str, list[int]]
+    totals: Mapping[str, tuple[int, int]]
+
+    def read(self, split: str, number: int, bits: int) -> Any:
+        """Return the rows of shard `number` of 2**bits, sorted by key, as a pyarrow Table.
+
+        Raises:
+            TrainingError: if they are too many bytes for one shard.
+        """
+        parts = list(self._copy(split, number, bits))
+        if (size := sum(part.nbytes for part in parts)) > _MOST_BYTES:
+            advice = "Write smaller shards: lower shard_bytes."
+            raise TrainingError("shards", "a shard would be too large", got=size, advice=advice)
+        whole = pa.Table.from_batches(parts, self.schema).combine_chunks()
+        del parts
+        return whole.take(pc.sort_indices(whole.column("key"))).combine_chunks()
+
+    def _copy(self, split: str, number: int, bits: int) -> Iterator[Any]:
+        """Copy a slice of each run, and give back the pages that were mapped for it.
+
+        Linux maps 2 MiB around what is touched: over many runs that would be the whole file.
+        """
+        with self.path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        runs = pa.ipc.open_file(pa.py_buffer(mapped))
+        for at in self.batches[split]:
+            run = runs.get_batch(at)
+            rows = _find(run.column(run.num_columns - 1).to_numpy(), number, bits)
+            if len(rows):
+                yield run.select(range(run.num_columns - 1)).take(pa.array(rows))
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _find(hashes: NDArray[np.uint64], number: int, bits: int) -> NDArray[np.int64]:
+    """The rows of one run, sorted by hash, whose hash begins with `number`."""
+    rest = _HASH_BITS - bits
+    start = int(np.searchsorted(hashes, np.uint64(number << rest)))
+    end = len(hashes)
+    if number + 1 < 2**bits:
+        end = int(np.searchsorted(hashes, np.uint64((number + 1) << rest)))
+    return np.arange(start, end)
 
 
 class Spill:
-    """Collects rows in any order and gives them back by split and shard.
+    """Collects rows in any order. Use as a context: the temporary file goes away at its end.
 
-    limit: bytes that wait in memory before they go to disk; a split's largest shard must fit too.
-    Use as a context: the temporary file goes away at its end.
+    limit: bytes that wait in memory before they go to disk.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
-        self._path, self._limit = temporary_path(folder), limit
+        self._folder, self._path, self._limit = folder, temporary_path(folder), limit
         self._waiting: list[Any] = []
         self._waiting_bytes = 0
-        self._pieces: dict[tuple[str, int], list[Any]] = defaultdict(list)
+        self._batches: dict[str, list[int]] = defaultdict(list)
+        self._totals: dict[str, tuple[int, int]] = {}
         self._writer: Any = None
         self._written = 0
-        self._file: Any = None
-        self.schema: Any = None
-        self.totals: dict[str, tuple[int, int]] = {}
+        self._schema: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -49,8 +110,8 @@ class Spill:
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()
-        self._file = None
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # the next writer sweeps it
+            self._path.unlink(missing_ok=True)
 
     def add(self, table: Any, sizes: Any) -> None:
         """Take in rows. sizes: bytes of each, int64 (N,); they decide how many shards there are.
@@ -60,76 +121,64 @@ class Spill:
             StoreError: if the disk is full.
         """
         self._match(table.schema)
-        splits = table.column("split").to_pylist()
-        for name in sorted(set(splits)):
-            mine = np.array([split == name for split in splits])
-            rows, size = self.totals.get(name, (0, 0))
-            self.totals[name] = (rows + int(mine.sum()), size + int(sizes[mine].sum()))
+        for name, mine in _by_split(table):
+            rows, size = self._totals.get(name, (0, 0))
+            self._totals[name] = rows + len(mine), size + int(sizes[mine].sum())
         self._waiting.append(table)
         self._waiting_bytes += table.nbytes
         if self._waiting_bytes > self._limit:
-            for key, piece in self._grouped():
-                self._pieces[key].append(self._write(piece))
+            self._write_run()
 
-    def finish(self) -> None:
-        """End the adding: what still waits stays in memory, what was written can be read."""
-        for key, piece in self._grouped():
-            self._pieces[key].append(piece)
-        if self._writer is not None:
-            with writing(self._path):
-                self._writer.close()
-            self._writer = None
-            self._file = pa.ipc.open_file(pa.memory_map(str(self._path)))
+    def finish(self) -> Runs:
+        """Write what still waits and return all of it, to be read.
 
-    def read(self, split: str, number: int, bits: int) -> Any:
-        """Return the rows of shard `number` of 2**bits, sorted by key."""
-        width = 2 ** (FINE_BITS - bits)
-        fine = range(number * width, (number + 1) * width)
-        pieces = [piece for place in fine for piece in self._pieces.get((split, place), ())]
-        tables = [self._load(piece) if isinstance(piece, int) else piece for piece in pieces]
-        if not tables:
-            return self.schema.empty_table()
-        whole = pa.concat_tables(tables)
-        return whole.take(pa.compute.sort_indices(whole.column("key"))).combine_chunks()
+        Raises:
+            TrainingError: if there are no rows.
+            StoreError: if the disk is full.
+        """
+        if self._schema is None:
+            raise TrainingError("shards", "there are no samples to write")
+        if self._waiting:
+            self._write_run()
+        with writing(self._folder):
+            self._writer.close()
+        self._writer = None
+        return Runs(self._path, self._schema, dict(self._batches), dict(self._totals))
 
     def _match(self, schema: Any) -> None:
-        if self.schema is None:
-            self.schema = schema
-        elif not schema.equals(self.schema):
-            before, now = set(map(str, self.schema)), set(map(str, schema))
+        if self._schema is None:
+            self._schema = schema
+        elif not schema.equals(self._schema):
+            before, now = set(map(str, self._schema)), set(map(str, schema))
             raise TrainingError(
                 "shards", "the batches differ in their columns", got=sorted(before ^ now) or "order"
             )
 
-    def _grouped(self) -> list[tuple[tuple[str, int], Any]]:
-        """Empty the waiting room: rows by split and place, each group a table of its own."""
-        if not self._waiting:
-            return []
+    def _write_run(self) -> None:
         table = pa.concat_tables(self._waiting).combine_chunks()
         self._waiting, self._waiting_bytes = [], 0
-        names, codes = np.unique(np.array(table.column("split").to_pylist()), return_inverse=True)
-        groups = codes.astype(np.int64) * 2**FINE_BITS + placements(table.column("key").to_pylist())
-        order = np.argsort(groups, kind="stable")
-        table, groups = table.take(pa.array(order)), groups[order]
-        starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        ends = np.append(starts[1:], len(groups))
-        places = [divmod(int(groups[start]), 2**FINE_BITS) for start in starts]
-        return [
-            ((str(names[code]), place), table.slice(start, end - start))
-            for (code, place), start, end in zip(places, starts, ends, strict=True)
-        ]
+        hashes = placements(table.column("key").to_pylist())
+        for name, mine in _by_split(table):
+            order = mine[np.argsort(hashes[mine], kind="stable")]
+            run = table.take(pa.array(order)).append_column("", pa.array(hashes[order]))
+            self._write(name, run.combine_chunks())
 
-    def _write(self, piece: Any) -> int:
-        with writing(self._path):
+    def _write(self, split: str, run: Any) -> None:
+        with writing(self._folder):
             if self._writer is None:
-                self._writer = pa.ipc.new_file(str(self._path), self.schema)
-            (batch,) = piece.combine_chunks().to_batches()
-            self._writer.write_batch(batch)
-        self._written += 1
-        return self._written - 1
+                self._writer = pa.ipc.new_file(str(self._path), run.schema)
+            for batch in run.to_batches():
+                self._writer.write_batch(batch)
+                self._batches[split].append(self._written)
+                self._written += 1
 
-    def _load(self, number: int) -> Any:
-        return pa.Table.from_batches([self._file.get_batch(number)])
+
+def _by_split(table: Any) -> list[tuple[str, Any]]:
+    """Each split that occurs, with its rows, int64 (N,), in their order."""
+    coded = table.column("split").combine_chunks().dictionary_encode()
+    codes = coded.indices.to_numpy()
+    names = coded.dictionary.to_pylist()
+    return sorted((name, np.flatnonzero(codes == code)) for code, name in enumerate(names))
 
 
 def count_bits(rows: int, size: int, shard_rows: int, shard_bytes: int) -> int:
@@ -139,4 +188,4 @@ def count_bits(rows: int, size: int, shard_rows: int, shard_bytes: int) -> int:
     4
     """
     shards = max(-(-rows // shard_rows), -(-size // shard_bytes), 1)
-    return min(FINE_BITS, (shards - 1).bit_length())
+    return min(MAX_BITS, (shards - 1).bit_length())

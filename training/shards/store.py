@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,9 +20,12 @@ from uuid import uuid4
 from training.errors import StoreError
 
 TEMPORARY = ".tmp-"
+_POLL_S = 0.05
+_log = logging.getLogger(__name__)
 _ADVICE = {
     errno.ENOSPC: "Free some space and run again; finished shards are not written twice.",
     errno.EDQUOT: "Raise the quota and run again; finished shards are not written twice.",
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or write smaller shards.",
     errno.EACCES: "Choose a folder that you may write to.",
     errno.EPERM: "Choose a folder that you may write to.",
     errno.EROFS: "Choose a folder that you may write to.",
@@ -53,29 +58,71 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(out: Path, *, sweep: bool = True) -> Iterator[None]:
+def locked(out: Path, *, wait_s: float = 0.0, sweep: bool = True) -> Iterator[None]:
     """Hold the store `out` for writing; `sweep` what a killed writer left half-done.
 
+    wait_s: seconds to wait for another process that holds it; the log says that we do.
+
     Raises:
-        StoreError: if another process holds it, or the folder cannot be written.
+        StoreError: if another process holds it for longer, or the folder cannot be written.
     """
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         handle = (out / ".lock").open("ab")
     with handle:
+        _take(handle.fileno(), out, wait_s)
+        with writing(out):
+            for orphan in out.rglob(f"{TEMPORARY}*") if sweep else ():
+                orphan.unlink(missing_ok=True)
+        yield
+
+
+def _take(handle: int, out: Path, wait_s: float) -> None:
+    end, told = time.monotonic() + wait_s, False
+    while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as held:
-            advice = "Wait for it to end, or choose another folder."
-            raise StoreError(str(out), "another run is writing here", advice=advice) from held
-        for orphan in out.rglob(f"{TEMPORARY}*") if sweep else ():
-            orphan.unlink(missing_ok=True)
-        yield
+            if time.monotonic() >= end:
+                problem = "another run is writing here"
+                advice = "Wait for it to end, or choose another folder."
+                raise StoreError(str(out), problem, advice=advice) from held
+            if not told:
+                _log.warning("%s: another run is writing here; waiting %g s at most", out, wait_s)
+            told = True
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 def temporary_path(folder: Path) -> Path:
     """Return a fresh name in `folder` that the next writer sweeps away if this one dies."""
     return folder / f"{TEMPORARY}{uuid4().hex}"
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Yield a path in `folder` to write to; what `keep` has not moved away is gone afterwards.
+
+    Raises:
+        StoreError: if the file system refuses; nothing half-written stays.
+    """
+    temporary = temporary_path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def keep(temporary: Path, path: Path) -> None:
+    """Give a file from `staging` its name: `path` holds all of it or what it held before."""
+    with writing(path):
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -84,24 +131,13 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         StoreError: if the file system refuses; nothing half-written stays.
     """
-    temporary = temporary_path(path.parent)
-    with writing(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+    with staging(path.parent) as temporary:
+        temporary.write_bytes(data)
+        keep(temporary, path)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -114,10 +150,19 @@ def put(out: Path, folder: str, data: bytes, rows: int, suffix: str = ".parquet"
     A file that already holds these bytes is left alone; one that is damaged is replaced.
     """
     digest = hashlib.sha256(data).hexdigest()
-    path = f"{folder}/{digest[:16]}{suffix}"
+    file = StoredFile(f"{folder}/{digest[:16]}{suffix}", len(data), digest, rows)
+    if file_digest(out / file.path) != digest:
+        write_atomic(out / file.path, data)
+    return file
+
+
+def put_file(out: Path, folder: str, temporary: Path, digest: str, rows: int) -> StoredFile:
+    """Store a Parquet file from `staging`, whose sha256 is `digest`, as `put` stores bytes."""
+    path = f"{folder}/{digest[:16]}.parquet"
+    file = StoredFile(path, temporary.stat().st_size, digest, rows)
     if file_digest(out / path) != digest:
-        write_atomic(out / path, data)
-    return StoredFile(path, len(data), digest, rows)
+        keep(temporary, out / path)
+    return file
 
 
 def file_digest(path: Path) -> str | None:

@@ -13,30 +13,39 @@ the hash of its key alone, so a dropped sample changes its own shard and the oth
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from training.encoding import fit_encoding
 from training.errors import TrainingError
 from training.fills import Fills, store_fills
-from training.shards.digest import footer_digest, logical_digest
-from training.shards.format import ROW_GROUP_BYTES, describe_schema, encode_frame, encode_shard
-from training.shards.index import index_shard
+from training.shards.format import ROW_GROUP_BYTES, describe_schema, encode_frame
 from training.shards.ledger import settle
 from training.shards.manifest import FORMAT, Manifest, Shard, Split, read_manifest, store_manifest
-from training.shards.rows import plain_rows, shape_images, shape_table
-from training.shards.spill import Spill, count_bits
+from training.shards.rows import shape_images, shape_table
+from training.shards.shard import Plan, write_shard
+from training.shards.spill import Runs, Spill, count_bits
 from training.shards.store import locked, point_current, put
+from training.shards.workers import spread
 
-_PLACED = ("key", "split", "label", "label_orig")
+FEW_BYTES = 2**30  # below, starting processes costs more than they save
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A shard that is in the store. rows: key, split, labels and place of each of its rows."""
+
+    split: str
+    shard: Shard
+    rows: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +78,20 @@ def write_manifest(
     parent: str | None = None,
     make_current: bool = False,
     fills: Fills | None = None,
+    processes: int = 1,
+    wait_s: float = 0.0,
 ) -> Manifest:
     """Write rows as shards, then their ledger, then their manifest, then `CURRENT`.
 
     out: the store. batches: pyarrow RecordBatches as `shape_images` or `shape_table` take them, in
     any order. ledger: pyarrow Table as `settle` takes it (see `build_ledger`), one row for each
     input sample. parent: digest of the raw manifest that these rows were cleaned from. fills: the
-    cells that were filled, if any.
-    Memory: 64 MiB of waiting rows and one shard; of a table the rows that its encoding is fitted
-    on, too. A killed or failed write leaves `CURRENT` as it
-    was; a second one skips shards that are there.
+    cells that were filled, if any. processes: that encode shards, with the same bytes for any
+    number; 0: one for each core if the rows exceed 1 GiB. wait_s: seconds to wait for another
+    writer of this store.
+    Memory: twice a shard for each process, and the ledger; of a table the rows that its encoding is
+    fitted on, too. Disk: one copy of the rows beside the shards until the end. A killed or failed
+    write leaves `CURRENT` as it was; a second one skips shards that are there.
 
     Raises:
         StoreError: if the store is in use, read-only or full.
@@ -86,14 +99,15 @@ def write_manifest(
         TrainingError: if batches or labels are not what the spec says.
     """
     _refuse_absolute(spec.source)
-    with locked(out), Spill(out) as spill:
+    with locked(out, wait_s=wait_s), Spill(out) as spill:
         old = read_manifest(out, parent) if parent else None
         before = old.splits if old else {}
-        _collect(spill, batches, spec)
-        bits = {name: _bits(before.get(name), spill.totals[name], spec) for name in spill.totals}
-        schema, entry = describe_schema(spill.schema)
-        written = _write_shards(out, spill, bits, schema, spec.layout)
-        placed = pl.concat(frame for _, _, frame in written)
+        runs = _collect(spill, batches, spec)
+        bits = {name: _bits(before.get(name), total, spec) for name, total in runs.totals.items()}
+        schema, entry = describe_schema(runs.schema)
+        plan = Plan(out, runs, bits, schema, spec.layout)
+        written = _write_shards(plan, processes or _crew(runs))
+        placed = pl.concat(one.rows for one in written)
         books = settle(ledger, placed)
         manifest = Manifest(
             digest="",
@@ -127,14 +141,18 @@ def _refuse_absolute(source: Iterable[Mapping[str, object]]) -> None:
             raise TrainingError("shards", "a source has an absolute path", got=uri, advice=advice)
 
 
-def _collect(spill: Spill, batches: Iterable[Any], spec: ShardSpec) -> None:
+def _collect(spill: Spill, batches: Iterable[Any], spec: ShardSpec) -> Runs:
     shape = shape_images if spec.kind == "image" else shape_table
     for batch in batches:
         if batch.num_rows:
             spill.add(*shape(batch))
-    spill.finish()
-    if spill.schema is None:
-        raise TrainingError(f"shards {spec.name}", "there are no samples to write")
+    return spill.finish()
+
+
+def _crew(runs: Runs) -> int:
+    """How many processes pay: one for each core, or none beside this one for a small set."""
+    size = sum(total[1] for total in runs.totals.values())
+    return 1 if size < FEW_BYTES else len(os.sched_getaffinity(0))
 
 
 def _bits(before: Split | None, total: tuple[int, int], spec: ShardSpec) -> int:
@@ -143,54 +161,23 @@ def _bits(before: Split | None, total: tuple[int, int], spec: ShardSpec) -> int:
     return count_bits(*total, spec.shard_rows, spec.shard_bytes)
 
 
-def _write_shards(
-    out: Path, spill: Spill, bits: Mapping[str, int], schema: Any, layout: str
-) -> list[tuple[str, Shard, pl.DataFrame]]:
-    """Encode shard after shard; return split, entry and the placed rows of each."""
-    written = []
-    for split in sorted(bits):
-        row_start = 0
-        for number in range(2 ** bits[split]):
-            table = spill.read(split, number, bits[split])
-            if table.num_rows:
-                shard, placed = _write_shard(out, split, table, schema, layout, row_start=row_start)
-                written.append((split, shard, placed))
-                row_start += shard.rows
+def _write_shards(plan: Plan, processes: int) -> list[Written]:
+    """Encode all shards; each with its first row's place in the split, and its rows' places."""
+    places = plan.places()
+    written: list[Written] = []
+    ends: Counter[str] = Counter()
+    made = spread(partial(write_shard, plan), places, processes)
+    for (split, _), found in zip(places, made, strict=True):
+        if found:
+            shard, rows = replace(found[0], row_start=ends[split]), found[1]
+            ends[split] += shard.rows
+            shown = [pl.lit(shard.path).alias("shard"), pl.int_range(pl.len()).alias("shard_row")]
+            written.append(Written(split, shard, rows.with_columns(shown)))
     return written
 
 
-def _write_shard(
-    out: Path, split: str, table: Any, schema: Any, layout: str, *, row_start: int
-) -> tuple[Shard, pl.DataFrame]:
-    data = encode_shard(table, schema, layout)
-    file = put(out, f"data/{split}", data, table.num_rows)
-    rows = plain_rows(table)
-    keys = rows["key"]
-    shard = Shard(
-        path=file.path,
-        bytes=file.bytes,
-        sha256=file.sha256,
-        logical=logical_digest(rows),
-        footer=footer_digest(data),
-        rows=file.rows,
-        row_start=row_start,
-        row_groups=pq.read_metadata(BytesIO(data)).num_row_groups,
-        key_min=keys[0],
-        key_max=keys[-1],
-        label_counts=_count_labels(rows["label"]),
-        index=index_shard(out, data, rows) if layout == "train" else None,
-    )
-    place = [pl.lit(file.path).alias("shard"), pl.int_range(pl.len()).alias("shard_row")]
-    return shard, rows.select(*_PLACED, *place)
-
-
-def _count_labels(labels: pl.Series) -> dict[str, int]:
-    counts = labels.drop_nulls().value_counts(name="count").sort(labels.name)
-    return dict(counts.iter_rows())
-
-
-def _logical(written: list[tuple[str, Shard, pl.DataFrame]]) -> str:
-    lines = "".join(f"{split} {shard.logical}\n" for split, shard, _ in written)
+def _logical(written: list[Written]) -> str:
+    lines = "".join(f"{one.split} {one.shard.logical}\n" for one in written)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -204,17 +191,14 @@ def _classes(placed: pl.DataFrame, spec: ShardSpec) -> tuple[str, ...]:
     return spec.classes
 
 
-def _splits(
-    written: list[tuple[str, Shard, pl.DataFrame]], bits: Mapping[str, int], books: Any
-) -> dict[str, Split]:
-    rows_in = Counter(books.column("split").to_pylist())
+def _splits(written: list[Written], bits: Mapping[str, int], books: Any) -> dict[str, Split]:
+    counted = books.column("split").value_counts().to_pylist()
+    rows_in = {str(one["values"]): int(one["counts"]) for one in counted}
     return {name: _split(name, written, bits.get(name, 0), rows_in[name]) for name in rows_in}
 
 
-def _split(
-    name: str, written: list[tuple[str, Shard, pl.DataFrame]], bits: int, rows_in: int
-) -> Split:
-    shards = tuple(shard for split, shard, _ in written if split == name)
+def _split(name: str, written: list[Written], bits: int, rows_in: int) -> Split:
+    shards = tuple(one.shard for one in written if one.split == name)
     counts: Counter[str] = Counter()
     for shard in shards:
         counts.update(shard.label_counts)
@@ -231,11 +215,11 @@ def _split(
 
 
 def _encoding(
-    out: Path, written: list[tuple[str, Shard, pl.DataFrame]], spec: ShardSpec,
+    out: Path, written: list[Written], spec: ShardSpec,
     old: Manifest | None, fills: Fills | None,
 ) -> Mapping[str, Any] | None:  # fmt: skip
     """That of the parent, or fitted on train; with what the cells were filled by."""
-    train = [shard for split, shard, _ in written if split == "train"]
+    train = [one.shard for one in written if one.split == "train"]
     if old is not None:
         own = old.encoding
     else:

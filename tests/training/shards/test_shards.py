@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.training.shards.samples import (
     IMAGES,
     TABLE,
@@ -20,28 +24,40 @@ from tests.training.shards.samples import (
     write_raw,
     write_without,
 )
-
 from training.errors import TrainingError
+from training.shards.damage import verify
 from training.shards.difference import diff
 from training.shards.ledger import build_ledger, read_ledger
-from training.shards.manifest import current_digest, read_manifest
+from training.shards.manifest import Manifest, current_digest, read_manifest
 from training.shards.writer import ShardSpec, write_manifest
 
 BATCHES = {"image": (image_batch(), IMAGES), "table": (table_batch(), TABLE)}
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("kind", BATCHES)
-def test_digest_ignores_order_and_batches(tmp_path: Path, kind: str):
-    """Shuffled rows in other batches, and a second write, give the same manifest digest."""
+@given(data=st.data(), kind=st.sampled_from(sorted(BATCHES)))
+@settings(max_examples=6, deadline=None)
+def test_digest_ignores_order_and_batches(data: st.DataObject, kind: str):
+    """Rows in any order, in batches of any size, give the same manifest digest."""
     batch, spec = BATCHES[kind]
-    first = write_raw(tmp_path / "a", batch, spec)
-    assert write_raw(tmp_path / "a", batch, spec).digest == first.digest
-    order = pa.array([(n * 37 + 5) % batch.num_rows for n in range(batch.num_rows)])
-    mixed = pa.table(batch).take(order).to_batches(max_chunksize=23)
+    order = data.draw(st.permutations(range(batch.num_rows)))
+    size = data.draw(st.integers(1, batch.num_rows))
+    mixed = pa.table(batch).take(pa.array(order)).to_batches(max_chunksize=size)
     ledger = build_ledger(samples_of(batch).sample(fraction=1, shuffle=True, seed=1))
-    assert write_manifest(tmp_path / "b", mixed, ledger, spec).digest == first.digest
-    assert len(first.split("train").shards) > 1
+    with TemporaryDirectory() as folder:
+        first = write_raw(Path(folder), batch, spec)
+        assert len(first.split("train").shards) > 1
+        assert write_manifest(Path(folder), mixed, ledger, spec).digest == first.digest
+
+
+@pytest.mark.parametrize("kind", BATCHES)
+def test_digest_ignores_processes(tmp_path: Path, kind: str):
+    """Shards that several processes encode are the same, byte for byte."""
+    batch, spec = BATCHES[kind]
+    ledger = build_ledger(samples_of(batch))
+    found = write_manifest(tmp_path / "there", [batch], ledger, spec, processes=2)
+    assert found == write_raw(tmp_path / "here", batch, spec, make_current=False)
+    assert verify(tmp_path / "there", found.digest) == []
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
@@ -59,21 +75,45 @@ def test_digest_ignores_threads(tmp_path: Path, threads: int):
     assert found.strip() == write_raw(tmp_path / "here", table_batch(), TABLE).digest
 
 
-@pytest.mark.parametrize("kind", BATCHES)
-def test_dropping_rewrites_only_their_shards(tmp_path: Path, kind: str):
-    """Two dropped samples change at most two shards; all others are shared with the raw set."""
+@given(data=st.data(), kind=st.sampled_from(sorted(BATCHES)))
+@settings(max_examples=8, deadline=None)
+def test_dropping_rewrites_only_their_shards(data: st.DataObject, kind: str):
+    """Whatever is dropped, the shards that held it change and all others are shared."""
     batch, spec = BATCHES[kind]
-    raw = write_raw(tmp_path, batch, spec, make_current=False)
-    dropped = set(batch.column("key").to_pylist()[3:5])
-    cleaned = write_without(tmp_path, batch, dropped, spec, raw)
-    before = {shard.path for split in raw.splits.values() for shard in split.shards}
-    after = {shard.path for split in cleaned.splits.values() for shard in split.shards}
-    assert len(after - before) <= 2
-    assert cleaned.parent == raw.digest == read_manifest(tmp_path, raw.digest).digest
-    assert current_digest(tmp_path) == cleaned.digest
-    assert (cleaned.rows, cleaned.split("train").dropped) == (batch.num_rows - 2, 2)
-    changes = diff(tmp_path, raw, cleaned)
-    assert changes.rows() == [(key, "dropped") for key in sorted(dropped)]
+    keys = batch.column("key").to_pylist()
+    dropped = data.draw(st.sets(st.sampled_from(keys), max_size=20))
+    with TemporaryDirectory() as folder:
+        out = Path(folder)
+        raw = write_raw(out, batch, spec, make_current=False)
+        cleaned = write_without(out, batch, dropped, spec, raw)
+        held = dict(read_ledger(out, raw).select("key", "shard").rows())
+        assert shards_of(raw) - shards_of(cleaned) == {held[key] for key in dropped}
+        assert cleaned.parent == raw.digest == read_manifest(out, raw.digest).digest
+        assert current_digest(out) == cleaned.digest
+        lost = cleaned.split("train").dropped + cleaned.split("test").dropped
+        assert (cleaned.rows, lost) == (len(keys) - len(dropped), len(dropped))
+        changes = diff(out, raw, cleaned)
+        assert changes.rows() == [(key, "dropped") for key in sorted(dropped)]
+
+
+def shards_of(manifest: Manifest) -> set[str]:
+    """Paths of all shards."""
+    return {shard.path for split in manifest.splits.values() for shard in split.shards}
+
+
+def test_a_new_class_rewrites_only_its_shard(tmp_path: Path):
+    """A cleaned set with one label more shares all shards but that sample's: none holds classes."""
+    batch = image_batch()
+    raw = write_raw(tmp_path, batch, IMAGES)
+    frame = pl.DataFrame(pl.from_arrow(batch))
+    first = frame["key"][0]
+    label = pl.when(pl.col("key") == first).then(pl.lit("new")).otherwise("label").alias("label")
+    rows = frame.with_columns(label).to_arrow()
+    ledger = build_ledger(samples_of(batch))
+    batches = rows.to_batches()
+    cleaned = write_manifest(tmp_path, batches, ledger, IMAGES, parent=raw.digest)
+    assert (raw.classes, cleaned.classes) == (("c0", "c1", "c2"), ("c0", "c1", "c2", "new"))
+    assert len(shards_of(raw) - shards_of(cleaned)) == 1
 
 
 def test_diff_names_every_kind_of_change(tmp_path: Path):
