@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from training.errors import TrainingError
 from training.resident import stored_shards, undecodable
 from training.shards.manifest import Manifest
+from training.shards.order import Blocks
 from training.shards.pixels import decode_into
 from training.shards.reader import ShardReader, read_columns
 
@@ -96,6 +97,7 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self._shards = stored_shards(manifest, split)
         self._ends = np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)
         self._numbers = {label: number for number, label in enumerate(manifest.classes)}
+        self.blocks: Blocks | None = None
         self._readers: dict[int, tuple[ShardReader, NDArray[np.int64]]] = {}
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
