@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.resident import stored_shards, undecodable
-from training.shards.manifest import Manifest
+from training.shards.manifest import Manifest, Shard
 from training.shards.order import Blocks
 from training.shards.pixels import decode_into
+from training.shards.place import Store, open_store
 from training.shards.reader import ShardReader, read_columns
 
+_OPEN = 1024  # shards open at a time; a cache keeps what is open
+_BLOCK_BYTES = 4 * 2**20  # of a remote store that are read in the same stretch of time
+_WINDOW = 16  # such blocks
 _STRETCHES = 4  # for each thread, so that one with large images does not end last
 
 
@@ -68,17 +72,19 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     before it is asked for; files are opened where they are first read, so that worker processes
     get their own.
 
+    out: the store, a folder or a URL (see `open_store`). From a URL only what is asked for is
+    fetched, once, and `blocks` makes a loader ask for near rows.
     image_size: pixels a side (see `decode_image`). threads: decoders, all cores if None. check:
     prove each row that is read.
 
     Raises:
-        StoreError: if there is no such split.
+        StoreError: if there is no such split, or a remote store cannot be reached.
         TrainingError: if the manifest holds a table (use `load_resident`).
     """
 
     def __init__(
         self,
-        out: Path,
+        out: str | Store,
         manifest: Manifest,
         split: str,
         *,
@@ -91,13 +97,13 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             advice = "Load it with load_resident."
             raise TrainingError("loader", "this manifest holds a table", advice=advice)
         self.digest, self.classes = manifest.digest, manifest.classes
-        self._out, self._check = out, check
+        self._out, self._check = open_store(out), check
         self._size, self._channels = image_size, channels
         self._threads = threads or os.cpu_count() or 1
         self._shards = stored_shards(manifest, split)
         self._ends = np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)
         self._numbers = {label: number for number, label in enumerate(manifest.classes)}
-        self.blocks: Blocks | None = None
+        self.blocks = None if isinstance(self._out, Path) else _blocks(self._shards)
         self._readers: dict[int, tuple[ShardReader, NDArray[np.int64]]] = {}
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
@@ -196,8 +202,16 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     def _reader(self, number: int) -> tuple[ShardReader, NDArray[np.int64]]:
         """The reader of a shard, and the class number of each of its label codes (-1: none)."""
         if number not in self._readers:
+            if len(self._readers) >= _OPEN:
+                del self._readers[next(iter(self._readers))]
             shard = self._shards[number]
             labels = [self._numbers[label] for label in sorted(shard.label_counts)]
             reader = ShardReader(self._out, shard, check=self._check)
             self._readers[number] = reader, np.array([*labels, -1], np.int64)
         return self._readers[number]
+
+
+def _blocks(shards: tuple[Shard, ...]) -> Blocks:
+    """Blocks of about 4 MiB."""
+    mean = sum(shard.bytes for shard in shards) / sum(shard.rows for shard in shards)
+    return Blocks(max(1, round(_BLOCK_BYTES / mean)), _WINDOW)

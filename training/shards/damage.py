@@ -16,6 +16,7 @@ import xxhash
 from training.errors import DamageError, StoreError
 from training.shards.digest import content_digests, footer_digest
 from training.shards.manifest import Manifest, Shard, current_digest, read_manifest
+from training.shards.place import Store, locate_shard
 from training.shards.rows import holds_images
 from training.shards.store import file_digest
 
@@ -67,9 +68,9 @@ def _inspect(out: Path, manifest: Manifest) -> Iterator[Damage]:
             yield Damage(file.path, -1, "is missing" if now is None else "is not what was written")
 
 
-def inspect_shard(out: Path, shard: Shard) -> list[Damage]:
+def inspect_shard(out: Store, shard: Shard) -> list[Damage]:
     """Return the damage in one shard, by row as far as it can be told; empty if it is intact."""
-    path = out / shard.path
+    path = locate_shard(out, shard)
     now = file_digest(path)
     if now == shard.sha256:
         return []

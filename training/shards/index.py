@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
+from training.errors import DamageError
 from training.shards.manifest import Shard
+from training.shards.place import Store, locate
 from training.shards.store import StoredFile, put
 from training.shards.thrift import Fields, read_struct
 
@@ -79,13 +81,13 @@ def seeds(entries: NDArray[Any]) -> NDArray[np.uint64]:
     return mixed
 
 
-def read_index(out: Path, shard: Shard) -> NDArray[Any] | None:
+def read_index(out: Store, shard: Shard) -> NDArray[Any] | None:
     """Return the mapped index of a shard, `ENTRY` (rows,); None where there is none to use."""
     if shard.index is None:
         return None
     try:
-        mapped = np.load(out / shard.index.path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        mapped = np.load(locate(out, shard.index), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, DamageError):
         return None
     if mapped.dtype != ENTRY or mapped.shape != (shard.rows,):
         return None
