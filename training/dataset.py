@@ -25,6 +25,7 @@ from training.shards.reader import ShardReader, read_columns
 _OPEN = 1024  # shards open at a time; a cache keeps what is open
 _BLOCK_BYTES = 4 * 2**20  # of a remote store that are read in the same stretch of time
 _WINDOW = 16  # such blocks
+_FETCHERS = 8  # shards on the way at a time
 _STRETCHES = 4  # for each thread, so that one with large images does not end last
 
 
@@ -160,6 +161,8 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         ids = np.empty(len(rows), np.int64)
         images: list[Any] = [None] * len(rows)
         shards = np.searchsorted(self._ends, rows, side="right")
+        if not isinstance(self._out, Path):
+            self._fetch_shards(shards, rows)
         for number in np.unique(shards).tolist():
             places = np.flatnonzero(shards == number)
             reader, classes = self._reader(number)
@@ -169,6 +172,17 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             for place, image in zip(places.tolist(), found.images, strict=True):
                 images[place] = image
         return labels, weights, ids, images
+
+    def _fetch_shards(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Have what rows need of a remote store here, several shards on the way at a time."""
+
+        def fetch(number: int) -> None:
+            start = self._shards[number].row_start
+            self._reader(number)[0].fetch(rows[shards == number] - start)
+
+        with ThreadPoolExecutor(_FETCHERS) as pool:
+            for _ in pool.map(fetch, np.unique(shards).tolist()):
+                pass
 
     def _decode(
         self, rows: NDArray[np.int64], images: list[memoryview], pixels: NDArray[np.uint8]
@@ -203,7 +217,7 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         """The reader of a shard, and the class number of each of its label codes (-1: none)."""
         if number not in self._readers:
             if len(self._readers) >= _OPEN:
-                del self._readers[next(iter(self._readers))]
+                self._readers.pop(list(self._readers)[0], None)  # noqa: RUF015 - threads add some
             shard = self._shards[number]
             labels = [self._numbers[label] for label in sorted(shard.label_counts)]
             reader = ShardReader(self._out, shard, check=self._check)

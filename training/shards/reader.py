@@ -130,8 +130,7 @@ class ShardReader:
         if self._entries is None:
             return self._read_pages(rows)
         entries = self._entries[rows]
-        if self._sparse is not None:
-            self._sparse.ensure(entries["offset"], entries["offset"] + entries["length"])
+        self.fetch(rows)
         places = zip(entries["offset"].tolist(), entries["length"].tolist(), strict=True)
         images = [self._bytes[offset : offset + length] for offset, length in places]
         if self._check and (broken := _unlike(images, entries)) is not None:
@@ -143,6 +142,16 @@ class ShardReader:
             self._open_pages()
             return self._read_pages(rows)
         return Rows(images, entries["label"], entries["weight"], entries["id"])
+
+    def fetch(self, rows: NDArray[np.int64]) -> None:
+        """Have the bytes of rows here, if the store is remote and the index tells where they lie.
+
+        Raises:
+            StoreError: if they cannot be fetched.
+        """
+        if self._sparse is not None and self._entries is not None:
+            entries = self._entries[rows]
+            self._sparse.ensure(entries["offset"], entries["offset"] + entries["length"])
 
     def _index_intact(self) -> bool:
         index = self._shard.index

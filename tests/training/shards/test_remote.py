@@ -150,8 +150,8 @@ def _refuse_after(wire: Relay, requests: str) -> None:
     """Have the server check who asks, after so many requests."""
     address = f"http://127.0.0.1:{wire.port}/moto-api/reset-auth"
     kind = {"Content-Type": "text/plain"}
-    asked = urllib.request.Request(address, requests.encode(), kind)  # noqa: S310 - on loopback
-    urllib.request.urlopen(asked).close()  # noqa: S310
+    asked = urllib.request.Request(address, requests.encode(), kind)
+    urllib.request.urlopen(asked).close()
 
 
 def test_missing_package_is_named(copies: Path, monkeypatch: pytest.MonkeyPatch):
