@@ -209,7 +209,8 @@ class ShardReader:
 
 def _unlike(images: list[memoryview], entries: NDArray[Any]) -> int | None:
     """The first position whose image, label, weight or id is not what the index was made of."""
-    pairs = zip(images, seeds(entries).tolist(), entries["check"].tolist(), strict=True)
-    digest = xxhash.xxh3_64_intdigest
-    return next((n for n, (image, seed, good) in enumerate(pairs) if digest(image, seed) != good),
-                None)  # fmt: skip
+    found = list(map(xxhash.xxh3_64_intdigest, images, seeds(entries).tolist()))
+    good = entries["check"].tolist()
+    if found == good:
+        return None
+    return next(n for n, pair in enumerate(zip(found, good, strict=True)) if pair[0] != pair[1])

@@ -151,7 +151,7 @@ def _refuse_after(wire: Relay, requests: str) -> None:
     address = f"http://127.0.0.1:{wire.port}/moto-api/reset-auth"
     kind = {"Content-Type": "text/plain"}
     asked = urllib.request.Request(address, requests.encode(), kind)
-    urllib.request.urlopen(asked).close()
+    urllib.request.urlopen(asked).close()  # noqa: S310
 
 
 def test_missing_package_is_named(copies: Path, monkeypatch: pytest.MonkeyPatch):
