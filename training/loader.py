@@ -19,7 +19,6 @@ from training.errors import TrainingError
 from training.prefetch import fetch_ahead, fetch_in_processes, hand_to_device
 from training.shards.order import Blocks, open_order
 
-
 _DRAWN = 4096  # places of the order at a time: one by one they would cost twenty times as much
 
 

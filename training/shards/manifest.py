@@ -118,6 +118,9 @@ class Manifest:
         return self.splits[name]
 
 
+_ADAPTER = TypeAdapter(Manifest)
+
+
 def store_manifest(out: Path, manifest: Manifest) -> Manifest:
     """Write `manifest` under its own digest and return it with that digest."""
     document = asdict(manifest)
@@ -169,7 +172,7 @@ def current_digest(out: Store) -> str:
 def _parse(path: str, digest: str, data: bytes) -> Manifest:
     try:
         document = json.loads(data)
-        manifest = TypeAdapter(Manifest).validate_python({**document, "digest": digest})
+        manifest = _ADAPTER.validate_python({**document, "digest": digest})
     except (ValueError, TypeError, ValidationError) as broken:
         raise DamageError(path, None, f"cannot be read as {FORMAT} ({_first(broken)})") from broken
     for stray in (name for name in _paths(manifest) if not _PATH.match(name)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,6 +33,20 @@ def read_bytes(store: Store, path: str) -> bytes:
         StoreError: if the store cannot be reached.
     """
     return (store / path).read_bytes() if isinstance(store, Path) else store.read(path)
+
+
+def map_file(path: Path) -> memoryview:
+    """Return the bytes of a local file, mapped.
+
+    Raises:
+        OSError: if there is none.
+        ValueError: if it is empty.
+    """
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return memoryview(mmap.mmap(file, 0, access=mmap.ACCESS_READ))
+    finally:
+        os.close(file)
 
 
 def locate_shard(store: Store, shard: Stored) -> Path:

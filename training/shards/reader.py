@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +20,7 @@ from training.shards.damage import UNREADABLE, holds_footer, inspect_shard
 from training.shards.digest import footer_digest
 from training.shards.index import describe_rows, read_index, seeds
 from training.shards.manifest import Shard
-from training.shards.place import Store, locate
+from training.shards.place import Store, locate, map_file
 from training.shards.store import file_digest
 
 
@@ -170,8 +169,7 @@ class ShardReader:
             self._sparse = self._out.open(self._shard)
             return self._sparse.view
         try:
-            with (self._out / self._shard.path).open("rb") as file:
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return map_file(self._out / self._shard.path)
         except (OSError, ValueError) as broken:
             raise name_damage(self._out, self._shard) from broken
 
