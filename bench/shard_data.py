@@ -1,6 +1,6 @@
 """Thumbnails and photos as JPEG for measuring shards and loaders: crops of public photos.
 
-`small`: 20,000 of 32..96 px a side; `photo`: 1,500 of 500 x 375 px; both of quality 90, as in the
+`small`: 20,000 of 32..96 px a side; `photo`: 1,500 of 500 x 375 px; `crop`: 1,500 of 300 x 224 px; all of quality 90, as in the
 shards handbook. `cifar`: 20,000 of 32 px. The crops come from photos/photos.parquet of the data for
 measuring (see `bench.real_data`), turned to landscape, and are the same on every machine.
 """
@@ -25,7 +25,7 @@ from training.shards.manifest import Manifest
 from training.shards.writer import ShardSpec, write_manifest
 
 SEED, CLASSES = 20261128, 10
-ROWS = {"small": 20_000, "photo": 1_500, "cifar": 20_000}
+ROWS = {"small": 20_000, "photo": 1_500, "crop": 1_500, "cifar": 20_000}
 
 
 def make_jpegs(kind: str, rows: int | None = None) -> list[bytes]:
@@ -35,7 +35,7 @@ def make_jpegs(kind: str, rows: int | None = None) -> list[bytes]:
 
 
 def _crop(kind: str, photo: Image.Image, draw: np.random.Generator) -> bytes:
-    width, height = {"photo": (500, 375), "cifar": (32, 32)}.get(kind) or draw.integers(32, 97, 2)
+    width, height = {"photo": (500, 375), "crop": (300, 224), "cifar": (32, 32)}.get(kind) or draw.integers(32, 97, 2)
     if kind == "cifar":
         photo = photo.reduce(4)
     left = int(draw.integers(photo.width - width + 1))
