@@ -143,6 +143,13 @@ def load_processes(kind: str, folder: str) -> None:
     time_epochs((batch for _, batch in fetch_in_processes(dataset, steps, WORKERS)), rows)
 
 
+def load_items(kind: str, folder: str) -> None:
+    """Ours as a map-style data set under torch's DataLoader and its collate, in two processes."""
+    dataset = _dataset(kind, folder)
+    dataset._threads = 1  # noqa: SLF001 - a decoder for each process
+    time_loader(dataset, WORKERS)
+
+
 def load_folder(kind: str, folder: str) -> None:
     """Theirs, in two processes that stay over all epochs."""
     time_folder(folder, partial(fit_square, size=SIZES[kind]), WORKERS)
@@ -154,11 +161,15 @@ def load_augmented(folder: str, workers: str) -> None:
 
 
 def time_folder(folder: str, change: Callable[[Image.Image], Image.Image], workers: int) -> None:
-    """Print what a DataLoader over class folders costs."""
-    files = Folder(Path(folder) / "files", change)
-    loader = torch.utils.data.DataLoader(files, BATCH, shuffle=True, num_workers=workers,
+    """Print what class folders cost."""
+    time_loader(Folder(Path(folder) / "files", change), workers)
+
+
+def time_loader(items: Any, workers: int) -> None:
+    """Print what torch's DataLoader over a map-style data set costs."""
+    loader = torch.utils.data.DataLoader(items, BATCH, shuffle=True, num_workers=workers,
                                          persistent_workers=workers > 0)  # fmt: skip
-    time_epochs(chain.from_iterable(repeat(loader, 1 + EPOCHS)), len(files))
+    time_epochs(chain.from_iterable(repeat(loader, 1 + EPOCHS)), len(items))
 
 
 def load_whole(folder: str) -> None:
@@ -178,7 +189,7 @@ def load_whole(folder: str) -> None:
         order = EpochOrder(rows, 0, epoch).rows(0, rows)
         for start in range(0, rows, batch):
             ids = order[start : start + batch]
-            given = whole.images[torch.from_numpy(ids)]
+            given = whole.images.index_select(0, torch.from_numpy(ids))
             augment(given, ids, np.full(len(ids), epoch), 0, translate_px=SHIFT_PX, flip=True)
     used = session_cpu_s() - before
     print(json.dumps({"us": used / rows / epochs * 1e6, "once_us": once / rows * 1e6}))
@@ -187,7 +198,7 @@ def load_whole(folder: str) -> None:
 def measure_kind(folder: Path, kind: str) -> dict[str, Figure]:
     """Return our cost beside theirs, and threads beside processes."""
     run_module("bench.loader", "make", kind, str(folder))
-    costs: dict[str, list[float]] = {"threads": [], "processes": [], "folder": []}
+    costs: dict[str, list[float]] = {"threads": [], "processes": [], "items": [], "folder": []}
     for _ in range(ROUNDS):
         for name, taken in costs.items():
             taken.append(run_module("bench.loader", name, kind, str(folder)).told["us"])
@@ -196,6 +207,8 @@ def measure_kind(folder: Path, kind: str) -> dict[str, Figure]:
             costs["threads"], costs["folder"], 0.6, "lower"),
         f"threads / processes, same decoder, {kind}": _ratio(
             costs["threads"], costs["processes"], 0.8, "lower"),
+        f"threads / DataLoader with 2 processes, same decoder, {kind}": _ratio(
+            costs["threads"], costs["items"], 0.8, "lower"),
         f"JPEG to batch, {kind}": _spread(costs["threads"], None, "us"),
     }  # fmt: skip
 
@@ -250,6 +263,7 @@ def main() -> None:
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "make": make, "threads": load_threads, "processes": load_processes, "folder": load_folder,
+    "items": load_items,
     "whole": load_whole, "augmented": load_augmented,
 }  # fmt: skip
 

@@ -49,7 +49,7 @@ def _decode_jpeg(data: bytes | memoryview, pixels: NDArray[np.uint8]) -> bool:
     for strict in (True, False):
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=strict)
-            _decode_sized(data, pixels, strict=strict, fits=(height, width) == pixels.shape[:2])
+            _decode_sized(data, pixels, (height, width), strict=strict)
         except (ValueError, KeyError):  # the latter for a header without a known colour space
             continue
         return True
@@ -57,19 +57,23 @@ def _decode_jpeg(data: bytes | memoryview, pixels: NDArray[np.uint8]) -> bool:
 
 
 def _decode_sized(
-    data: bytes | memoryview, pixels: NDArray[np.uint8], *, strict: bool, fits: bool
+    data: bytes | memoryview, pixels: NDArray[np.uint8], shape: tuple[int, int], *, strict: bool
 ) -> None:
-    """Decode straight into `pixels` if the JPEG fits; else beside it, and resize."""
+    """Decode straight into `pixels` if the JPEG fits; else beside it, and crop or resize."""
     size, _, channels = pixels.shape
-    if fits:
-        space = "RGB" if channels == _COLOUR else "GRAY"
+    space = "RGB" if channels == _COLOUR else "GRAY"
+    if shape == (size, size):
         simplejpeg.decode_jpeg(data, space, strict=strict, buffer=pixels)
+    elif min(shape) == size and sum(shape) % 2 == 0:  # the square lies between whole pixels
+        top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+        found = simplejpeg.decode_jpeg(data, space, strict=strict)
+        pixels[...] = found[top : top + size, left : left + size]
     elif channels == _COLOUR:
         from training.shards.resize_kernel import resize_square  # noqa: PLC0415 - starts numba
 
         resize_square(simplejpeg.decode_jpeg(data, "RGBX", strict=strict), pixels)
     else:
-        found = simplejpeg.decode_jpeg(data, "GRAY", strict=strict)
+        found = simplejpeg.decode_jpeg(data, space, strict=strict)
         pixels[...] = _fit(found, size).reshape(pixels.shape)
 
 
