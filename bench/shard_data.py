@@ -1,7 +1,7 @@
 """Thumbnails and photos as JPEG for measuring shards and loaders: crops of public photos.
 
-`small`: 20,000 of 32..96 px a side; `photo`: 1,500 of 500 x 375 px; `crop`: 1,500 of 300 x 224 px; all of quality 90, as in the
-shards handbook. `cifar`: 20,000 of 32 px. The crops come from photos/photos.parquet of the data for
+`small`: 20,000 of 32..96 px a side; `photo`: 1,500 of 500 x 375 px; `crop`: 1,500 of 300 x 224 px;
+`cifar`: 20,000 of 32 px; all of quality 90. They are cut from photos/photos.parquet of the data for
 measuring (see `bench.real_data`), turned to landscape, and are the same on every machine.
 """
 
@@ -25,6 +25,7 @@ from training.shards.manifest import Manifest
 from training.shards.writer import ShardSpec, write_manifest
 
 SEED, CLASSES = 20261128, 10
+SIZES = {"photo": (500, 375), "crop": (300, 224), "cifar": (32, 32)}
 ROWS = {"small": 20_000, "photo": 1_500, "crop": 1_500, "cifar": 20_000}
 
 
@@ -35,7 +36,7 @@ def make_jpegs(kind: str, rows: int | None = None) -> list[bytes]:
 
 
 def _crop(kind: str, photo: Image.Image, draw: np.random.Generator) -> bytes:
-    width, height = {"photo": (500, 375), "crop": (300, 224), "cifar": (32, 32)}.get(kind) or draw.integers(32, 97, 2)
+    width, height = SIZES.get(kind) or draw.integers(32, 97, 2)
     if kind == "cifar":
         photo = photo.reduce(4)
     left = int(draw.integers(photo.width - width + 1))
@@ -59,7 +60,9 @@ def _photo(number: int) -> Image.Image:
     return photo if photo.width > photo.height else photo.transpose(Image.Transpose.ROTATE_90)
 
 
-def write_store(out: Path, jpegs: list[bytes], layout: str = "train") -> Manifest:
+def write_store(
+    out: Path, jpegs: list[bytes], layout: str = "train", shard_bytes: int = 2**28
+) -> Manifest:
     """Write JPEG files as one split, train, of a store."""
     keys = [f"{xxhash.xxh3_128_hexdigest(data)}-{n}" for n, data in enumerate(jpegs)]
     labels = [f"c{n % CLASSES}" for n in range(len(jpegs))]
@@ -69,7 +72,8 @@ def write_store(out: Path, jpegs: list[bytes], layout: str = "train") -> Manifes
         pl.int_range(pl.len()).alias("row"),
         pl.col("sample_id").str.head(32).alias("xxh3_128"),
     )
-    spec = ShardSpec(name="bench", kind="image", layout=layout)  # type: ignore[arg-type]
+    spec = ShardSpec(name="bench", kind="image", shard_bytes=shard_bytes,
+                     layout=layout)  # type: ignore[arg-type]  # fmt: skip
     return write_manifest(out, _batches(keys, labels, jpegs), build_ledger(frame), spec,
                           make_current=True)  # fmt: skip
 
