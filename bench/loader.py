@@ -115,9 +115,7 @@ def _dataset(kind: str, folder: str) -> Any:
     from training.shards.manifest import read_manifest  # noqa: PLC0415
 
     out = Path(folder) / "store"
-    return ShardDataset(
-        out, read_manifest(out), "train", image_size=SIZES[kind], threads=WORKERS
-    )
+    return ShardDataset(out, read_manifest(out), "train", image_size=SIZES[kind], threads=WORKERS)
 
 
 def load_threads(kind: str, folder: str) -> None:

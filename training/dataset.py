@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.resident import stored_shards, undecodable
-from training.shards.manifest import Manifest, Shard
+from training.shards.manifest import Manifest
 from training.shards.order import Blocks
 from training.shards.pixels import decode_into
 from training.shards.place import Store, open_store
 from training.shards.reader import ShardReader, read_columns
 
-_OPEN = 1024  # shards open at a time; a cache keeps what is open
+_OPEN = 1024  # shards open at a time
+_OPEN_REMOTE = 64  # the same of a remote store, whose cache keeps what is open
 _BLOCK_BYTES = 4 * 2**20  # of a remote store that are read in the same stretch of time
 _WINDOW = 16  # such blocks
 _FETCHERS = 8  # shards on the way at a time
@@ -104,7 +105,13 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self._shards = stored_shards(manifest, split)
         self._ends = np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)
         self._numbers = {label: number for number, label in enumerate(manifest.classes)}
-        self.blocks = None if isinstance(self._out, Path) else _blocks(self._shards)
+        self.blocks: Blocks | None = None
+        self._open = _OPEN
+        if not isinstance(self._out, Path):
+            held = sum(shard.bytes for shard in self._shards)
+            fit = self._out.limit // 2 * len(self._shards) // held
+            self._open = min(_OPEN_REMOTE, max(1, fit))
+            self.blocks = Blocks(max(1, _BLOCK_BYTES * len(self) // held), _WINDOW)
         self._readers: dict[int, tuple[ShardReader, NDArray[np.int64]]] = {}
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
@@ -216,16 +223,10 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     def _reader(self, number: int) -> tuple[ShardReader, NDArray[np.int64]]:
         """The reader of a shard, and the class number of each of its label codes (-1: none)."""
         if number not in self._readers:
-            if len(self._readers) >= _OPEN:
+            if len(self._readers) >= self._open:
                 self._readers.pop(list(self._readers)[0], None)  # noqa: RUF015 - threads add some
             shard = self._shards[number]
             labels = [self._numbers[label] for label in sorted(shard.label_counts)]
             reader = ShardReader(self._out, shard, check=self._check)
             self._readers[number] = reader, np.array([*labels, -1], np.int64)
         return self._readers[number]
-
-
-def _blocks(shards: tuple[Shard, ...]) -> Blocks:
-    """Blocks of about 4 MiB."""
-    mean = sum(shard.bytes for shard in shards) / sum(shard.rows for shard in shards)
-    return Blocks(max(1, round(_BLOCK_BYTES / mean)), _WINDOW)

@@ -48,6 +48,8 @@ class SparseFile:
             with _hold(path.with_name(path.name + _MAP), count) as chunks:
                 self._here = np.frombuffer(mmap.mmap(chunks.fileno(), count), np.uint8)
             with path.open("ab") as file:
+                if file.tell() != length:  # new, or someone took it away
+                    self._here[:] = 0
                 file.truncate(length)
             with path.open("rb") as file:
                 self.view = memoryview(mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from training.shards.store import file_digest, write_atomic
 
 _PAUSES_S = (0.2, 1.0)  # before a second and a third attempt, besides those of the package
 _LIMIT = 64 * 2**30
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _FINAL = (PermissionError, ImportError, ValueError)  # a second attempt would end the same way
 
 
@@ -107,7 +109,7 @@ class RemoteStore:
             StoreError: if it cannot be read.
             DamageError: if it is not what was written.
         """
-        target = self.cache / file.sha256
+        target = self._copy(file)
         if file_digest(target) == file.sha256:
             os.utime(target)
             return target
@@ -118,14 +120,27 @@ class RemoteStore:
         return target
 
     def open(self, file: Stored) -> SparseFile:
-        """Return a file of which only what is asked for is fetched."""
+        """Return a file of which only what is asked for is fetched.
+
+        Raises:
+            StoreError: if the cache cannot be written.
+            DamageError: if the manifest tells an impossible size.
+        """
+        if file.bytes < 1:
+            raise DamageError(file.path, None, f"cannot be {file.bytes} bytes long")
 
         def fetch(spans: Sequence[tuple[int, int]]) -> list[bytes]:
             return self.read_ranges(file.path, spans)
 
-        sparse = SparseFile(self.cache / file.sha256, file.bytes, fetch)
+        sparse = SparseFile(self._copy(file), file.bytes, fetch)
         trim(self.cache, self.limit - file.bytes)
         return sparse
+
+    def _copy(self, file: Stored) -> Path:
+        """Where a file's copy lies; a manifest must not lead anywhere else."""
+        if not _DIGEST.match(file.sha256):
+            raise DamageError(file.path, None, f"has no sha256 in its manifest ({file.sha256!r})")
+        return self.cache / file.sha256
 
     def _ask(self, path: str, action: Callable[[Any, str], Any]) -> Any:
         """What the action returns, given the file system and the store's folder in it."""

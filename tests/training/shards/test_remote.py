@@ -6,6 +6,7 @@ import signal
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def store(tmp_path: Path, copies: Path) -> tuple[Path, Manifest, str]:
     return out, write_raw(out, image_batch(), IMAGES), out.as_uri()
 
 
-def _epoch(out: Path | str, manifest: Manifest, **how: int) -> list[Batch]:
+def _epoch(out: Path | str | RemoteStore, manifest: Manifest, **how: int) -> list[Batch]:
     dataset = ShardDataset(out, manifest, "train", image_size=12)
     return list(ShardLoader(dataset, 17, seed=3, order=ORDER, **how))
 
@@ -295,3 +296,25 @@ def test_cache_stays_within_its_limit(store: tuple[Path, Manifest, str], copies:
             assert held <= far.limit + 4096 * len(shards)  # whole pages, and the small maps
     assert (copies / shards[0].sha256).exists()
     assert bytes(first.view) == (out / shards[0].path).read_bytes()
+
+
+def test_epoch_larger_than_the_cache(store: tuple[Path, Manifest, str], copies: Path):
+    """A split that the cache cannot hold is read all the same, and the cache stays small."""
+    out, manifest, url = store
+    held = manifest.split("train").bytes
+    small = RemoteStore(url, copies, limit=held // 2)
+    assert _same(_epoch(small, manifest), _epoch(out, manifest))
+    assert sum(path.stat().st_blocks * 512 for path in copies.iterdir()) < held
+    (copies / manifest.split("train").shards[0].sha256).unlink(missing_ok=True)
+    assert _same(_epoch(small, manifest), _epoch(out, manifest))
+
+
+def test_manifest_cannot_lead_out_of_the_cache(store: tuple[Path, Manifest, str], copies: Path):
+    """A manifest whose digests are paths, or whose sizes cannot be, writes nothing anywhere."""
+    _, manifest, url = store
+    shard = manifest.split("train").shards[0]
+    with pytest.raises(DamageError, match="no sha256 in its manifest"):
+        RemoteStore(url).open(replace(shard, sha256="../" * 9 + "tmp/x"))
+    with pytest.raises(DamageError, match="cannot be 0 bytes long"):
+        RemoteStore(url).open(replace(shard, bytes=0))
+    assert not copies.exists()
