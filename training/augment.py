@@ -55,21 +55,23 @@ def augment(
     >>> augment(x, np.array([0]), np.array([0]), 0, translate_px=0, flip=False).equal(x)
     True
     """
-    n, _, height, width = images_NCHW.shape
+    n, channels, height, width = images_NCHW.shape
     out, device = images_NCHW, images_NCHW.device
     if flip:
         side = (keyed_bits(seed, 0, ids) >> np.uint64(63)).astype(np.int64)
-        mirrored = torch.from_numpy((side + epochs) % 2 == 1).to(device)
-        out = torch.where(mirrored[:, None, None, None], out.flip(3), out)
+        chosen = torch.from_numpy((side + epochs) % 2 * n + np.arange(n)).to(device)
+        out = torch.cat((out, out.flip(3))).index_select(0, chosen)
     if translate_px:
         span = np.uint64(2 * translate_px + 1)
         bits = keyed_bits(seed, 1, ids * np.int64(1_048_576) + epochs)
-        down = torch.from_numpy((bits % span).astype(np.int64)).to(device)
-        right = torch.from_numpy(((bits >> np.uint64(32)) % span).astype(np.int64)).to(device)
+        down = (bits % span).astype(np.int64)
+        right = ((bits >> np.uint64(32)) % span).astype(np.int64)
         padded = functional.pad(out, (translate_px,) * 4, mode="reflect")
-        y = down[:, None] + torch.arange(height, device=device)
-        x = right[:, None] + torch.arange(width, device=device)
-        row = torch.arange(n, device=device)[:, None, None]
-        moved = padded.permute(0, 2, 3, 1)[row, y[:, :, None], x[:, None, :]]
+        rows = padded.permute(0, 2, 3, 1).contiguous()
+        tall, wide, piece = height + 2 * translate_px, width + 2 * translate_px, width * channels
+        first = ((np.arange(n) * tall + down) * wide + right) * channels
+        starts = torch.from_numpy(first[:, None] + np.arange(height) * wide * channels).to(device)
+        pieces = rows.as_strided((rows.numel() - piece + 1, piece), (1, 1))  # at any place
+        moved = pieces.index_select(0, starts.flatten()).view(n, height, width, channels)
         out = moved.permute(0, 3, 1, 2)
     return out

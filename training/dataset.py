@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 from training.errors import TrainingError
 from training.resident import stored_shards, undecodable
 from training.shards.manifest import Manifest
+from training.shards.order import Blocks
 from training.shards.pixels import decode_into
+from training.shards.place import Store, open_store
 from training.shards.reader import ShardReader, mapped_bytes, read_columns
 
 _RESIDENT = 512 * 2**20  # bytes of mapped files; past that they are given back, to be read again
 _UNMEASURED = 256  # rows between two looks at that: each may map a huge page
+_OPEN = 1024  # shards open at a time
+_OPEN_REMOTE = 64  # the same of a remote store, whose cache keeps what is open
+_BLOCK_BYTES = 4 * 2**20  # of a remote store that are read in the same stretch of time
+_WINDOW = 16  # such blocks
+_FETCHERS = 8  # shards on the way at a time
 _STRETCHES = 4  # for each thread, so that one with large images does not end last
 
 
@@ -69,17 +76,19 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     before it is asked for; files are opened where they are first read, so that worker processes
     get their own.
 
+    out: the store, a folder or a URL (see `open_store`). From a URL only what is asked for is
+    fetched, once, and `blocks` makes a loader ask for near rows.
     image_size: pixels a side (see `decode_image`). threads: decoders, all cores if None. check:
     prove each row that is read.
 
     Raises:
-        StoreError: if there is no such split.
+        StoreError: if there is no such split, or a remote store cannot be reached.
         TrainingError: if the manifest holds a table (use `load_resident`).
     """
 
     def __init__(
         self,
-        out: Path,
+        out: str | Store,
         manifest: Manifest,
         split: str,
         *,
@@ -92,12 +101,19 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             advice = "Load it with load_resident."
             raise TrainingError("loader", "this manifest holds a table", advice=advice)
         self.digest, self.classes = manifest.digest, manifest.classes
-        self._out, self._check = out, check
+        self._out, self._check = open_store(out), check
         self._size, self._channels = image_size, channels
         self._threads = threads or os.cpu_count() or 1
         self._shards = stored_shards(manifest, split)
         self._ends = np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)
         self._numbers = {label: number for number, label in enumerate(manifest.classes)}
+        self.blocks: Blocks | None = None
+        self._open = _OPEN
+        if not isinstance(self._out, Path):
+            held = sum(shard.bytes for shard in self._shards)
+            fit = self._out.limit // 2 * len(self._shards) // held
+            self._open = min(_OPEN_REMOTE, max(1, fit))
+            self.blocks = Blocks(max(1, _BLOCK_BYTES * len(self) // held), _WINDOW)
         self._readers: dict[int, tuple[ShardReader, NDArray[np.int64]]] = {}
         self._unmeasured = 0
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
@@ -155,6 +171,8 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         ids = np.empty(len(rows), np.int64)
         images: list[Any] = [None] * len(rows)
         shards = np.searchsorted(self._ends, rows, side="right")
+        if not isinstance(self._out, Path):
+            self._fetch_shards(shards, rows)
         for number in np.unique(shards).tolist():
             places = np.flatnonzero(shards == number)
             reader, classes = self._reader(number)
@@ -175,6 +193,17 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         if mapped_bytes() > _RESIDENT:
             for reader, _ in self._readers.values():
                 reader.release()
+
+    def _fetch_shards(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Have what rows need of a remote store here, several shards on the way at a time."""
+
+        def fetch(number: int) -> None:
+            start = self._shards[number].row_start
+            self._reader(number)[0].fetch(rows[shards == number] - start)
+
+        with ThreadPoolExecutor(_FETCHERS) as pool:
+            for _ in pool.map(fetch, np.unique(shards).tolist()):
+                pass
 
     def _decode(
         self, rows: NDArray[np.int64], images: list[memoryview], pixels: NDArray[np.uint8]
@@ -208,6 +237,8 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     def _reader(self, number: int) -> tuple[ShardReader, NDArray[np.int64]]:
         """The reader of a shard, and the class number of each of its label codes (-1: none)."""
         if number not in self._readers:
+            if len(self._readers) >= self._open:
+                self._readers.pop(list(self._readers)[0], None)  # noqa: RUF015 - threads add some
             shard = self._shards[number]
             labels = [self._numbers[label] for label in sorted(shard.label_counts)]
             reader = ShardReader(self._out, shard, check=self._check)

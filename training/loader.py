@@ -1,14 +1,14 @@
 """Batches of images from shards: exactly once, resumable mid-epoch, elastic over ranks.
 
 The order of an epoch is a keyed permutation; one global cursor says how far all ranks have come.
-That cursor, the epoch and the seed are the whole state, whatever the number of ranks, threads or
-worker processes.
+That cursor, the epoch, the seed and the kind of order are the whole state, whatever the number of
+ranks, threads or worker processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.prefetch import fetch_ahead, fetch_in_processes, hand_to_device
-from training.shards.order import EpochOrder
+from training.shards.order import Blocks, open_order
+
+_DRAWN = 4096  # places of the order at a time: one by one they would cost twenty times as much
 
 
 class Fetchable(Protocol):
-    """What a `ShardLoader` reads from."""
+    """What a `ShardLoader` reads from. blocks: the order that suits it; None: over all rows."""
 
     digest: str
+    blocks: Blocks | None
 
     def __len__(self) -> int: ...
 
@@ -54,10 +57,10 @@ class ShardLoader:
     take equally many full steps and a weighted loss still counts every row once. ahead: batches
     prepared while the trainer works. workers: processes that read and decode; 0: threads of this
     one, which cost less. device: where batches go; on CUDA through pinned memory on a stream of
-    its own.
+    its own. order: 'full', over all rows, or `Blocks` of near ones; None: what suits the source.
 
     >>> class Numbers:
-    ...     digest = "d"
+    ...     digest, blocks = "d", None
     ...     def __len__(self): return 10
     ...     def fetch(self, rows, *, filled, epoch): return rows.tolist()
     >>> loader = ShardLoader(Numbers(), batch_size=4, seed=1)
@@ -77,6 +80,7 @@ class ShardLoader:
         ahead: int = 1,
         workers: int = 0,
         device: str | torch.device | None = None,
+        order: Blocks | Literal["full"] | None = None,
     ) -> None:
         here = _distributed()
         rank, world = here[0] if rank is None else rank, here[1] if world is None else world
@@ -89,6 +93,7 @@ class ShardLoader:
         self._rank, self._world = rank, world
         self._ahead, self._workers, self._device = ahead, workers, device
         self._step = batch_size * world
+        self._blocks = source.blocks if order is None else None if order == "full" else order
         self._epoch = self._cursor = 0
 
     def __len__(self) -> int:
@@ -108,17 +113,21 @@ class ShardLoader:
     def _steps(self) -> Iterator[Step]:
         """This rank's steps from the cursor to the end of the epoch."""
         rows, epoch, cursor = len(self._source), self._epoch, self._cursor
-        order = EpochOrder(rows, self._seed, epoch)
+        order = open_order(rows, self._seed, epoch, self._blocks)
         end = rows - (self._step - 1 if self._ends == "drop" else 0)
+        size = self._step // self._world
         while cursor < end:
-            stop = cursor + self._step
-            after = (epoch, stop) if stop < end else (epoch + 1, 0)
-            mine = np.arange(cursor + self._rank, stop, self._world)
-            filled = int((mine >= rows).sum())
-            if self._ends != "pad":
-                mine, filled = mine[: len(mine) - filled], 0
-            yield Step(order.at(mine % rows), filled, epoch, after)
-            cursor = stop
+            steps = min(-(-_DRAWN // size), -(-(end - cursor) // self._step))
+            mine = np.arange(cursor + self._rank, cursor + steps * self._step, self._world)
+            drawn = order.at(mine % rows)
+            for first in range(0, len(mine), size):
+                cursor += self._step
+                after = (epoch, cursor) if cursor < end else (epoch + 1, 0)
+                part = drawn[first : first + size]
+                filled = int((mine[first : first + size] >= rows).sum())
+                if self._ends != "pad":
+                    part, filled = part[: size - filled], 0
+                yield Step(part, filled, epoch, after)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where all ranks stand after the last batch that was handed out."""
@@ -127,10 +136,11 @@ class ShardLoader:
             "seed": self._seed,
             "epoch": self._epoch,
             "cursor": self._cursor,
+            "order": asdict(self._blocks) if self._blocks else "full",
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a loader with any number of ranks stood.
+        """Go on where a loader with any number of ranks stood, in the order that it had.
 
         Raises:
             TrainingError: if the state belongs to another manifest or is out of range.
@@ -143,6 +153,7 @@ class ShardLoader:
             raise TrainingError("loader", "the cursor is out of range", got=state["cursor"])
         self._seed, self._epoch = int(state["seed"]), int(state["epoch"])
         self._cursor = int(state["cursor"])
+        self._blocks = None if state["order"] == "full" else Blocks(**state["order"])
 
 
 def _distributed() -> tuple[int, int]:

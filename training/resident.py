@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from training.shards.damage import UNREADABLE, damaged_rows
 from training.shards.digest import KEYED
 from training.shards.manifest import Manifest, Shard
 from training.shards.pixels import decode_image
+from training.shards.place import Store, open_store
 from training.shards.reader import name_damage, open_shard, read_columns
 
 _STRETCH = 64  # images a thread decodes at a time
@@ -46,7 +46,7 @@ class Resident:
 
 
 def load_resident(
-    out: Path,
+    out: str | Store,
     manifest: Manifest,
     split: str,
     *,
@@ -67,7 +67,7 @@ def load_resident(
         TrainingError: if an image cannot be decoded, or the split needs over a quarter of the
             device's free memory.
     """
-    shards = stored_shards(manifest, split)
+    out, shards = open_store(out), stored_shards(manifest, split)
     if manifest.kind == "table":
         return _load_table(out, manifest, shards, torch.device(device), check=check)
     rows = sum(shard.rows for shard in shards)
@@ -104,7 +104,7 @@ def free_bytes(device: str | torch.device) -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _load_keys(out: Path, shards: tuple[Shard, ...]) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+def _load_keys(out: Store, shards: tuple[Shard, ...]) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     """Keys, labels and weights sorted by key, and the place that each stored row gets there."""
     schema = {"key": pl.String, "label": pl.String, "weight": pl.Float32}
     frames = [pl.DataFrame(pl.from_arrow(read_columns(out, s, list(schema)))) for s in shards]
@@ -125,7 +125,7 @@ class _Fill:
     pool: ThreadPoolExecutor
     check: bool
 
-    def shard(self, out: Path, shard: Shard, places: NDArray[np.int64]) -> None:
+    def shard(self, out: Store, shard: Shard, places: NDArray[np.int64]) -> None:
         file, start = open_shard(out, shard), 0
         for group in range(file.num_row_groups):
             try:
@@ -160,7 +160,7 @@ def undecodable(shard: Shard, row: int, failed: BaseException) -> TrainingError:
 
 
 def _load_table(
-    out: Path, manifest: Manifest, shards: tuple[Shard, ...], device: torch.device, *, check: bool
+    out: Store, manifest: Manifest, shards: tuple[Shard, ...], device: torch.device, *, check: bool
 ) -> Resident:
     tables = []
     for shard in shards:

@@ -17,6 +17,7 @@ from training.errors import TrainingError
 from training.loader import ShardLoader
 from training.resident import load_resident
 from training.shards.manifest import Manifest
+from training.shards.order import Blocks
 
 
 class Rows:
@@ -24,8 +25,8 @@ class Rows:
 
     digest = "rows"
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, blocks: Blocks | None = None) -> None:
+        self.rows, self.blocks = rows, blocks
 
     def __len__(self) -> int:
         return self.rows

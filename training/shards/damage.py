@@ -27,6 +27,7 @@ from training.shards.manifest import (
     read_manifest,
     stored_files,
 )
+from training.shards.place import Store, locate_shard
 from training.shards.rows import holds_images
 from training.shards.store import StoredFile, file_digest, locked, write_atomic
 
@@ -177,9 +178,9 @@ def repair_indexes(
     return sorted(mended)
 
 
-def inspect_shard(out: Path, shard: Shard) -> list[Damage]:
+def inspect_shard(out: Store, shard: Shard) -> list[Damage]:
     """Return the damage in one shard, by row as far as it can be told; empty if it is intact."""
-    path = out / shard.path
+    path = locate_shard(out, shard)
     now = file_digest(path)
     if now == shard.sha256:
         return []

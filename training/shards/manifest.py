@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from training.errors import DamageError, StoreError
+from training.shards.place import Store, locate, open_store, read_bytes
 from training.shards.store import StoredFile, write_atomic
 
 FORMAT: Literal["gristmill.manifest/1"] = "gristmill.manifest/1"
@@ -122,6 +123,9 @@ class Manifest:
         return self.splits[name]
 
 
+_ADAPTER = TypeAdapter(Manifest)
+
+
 def store_manifest(out: Path, manifest: Manifest) -> Manifest:
     """Write `manifest` under its own digest and return it with that digest."""
     document = asdict(manifest)
@@ -133,19 +137,22 @@ def store_manifest(out: Path, manifest: Manifest) -> Manifest:
     return replace(manifest, digest=digest)
 
 
-def read_manifest(out: Path, digest: str | None = None) -> Manifest:
+def read_manifest(out: str | Store, digest: str | None = None) -> Manifest:
     """Return a manifest of the store `out`; the one that `CURRENT` names if `digest` is None.
 
+    out: a folder, or a URL as in `open_store`.
+
     Raises:
-        StoreError: if there is no such manifest.
+        StoreError: if there is no such manifest, or it cannot be reached.
         DamageError: if its bytes do not have the digest of its name, or are no manifest.
     """
+    out = open_store(out)
     digest = digest or current_digest(out)
     if not is_digest(digest):
         raise StoreError(str(out), "this is no manifest digest", got=digest[:80])
     path = f"manifests/{digest}.json"
     try:
-        data = (out / path).read_bytes()
+        data = locate(out, StoredFile(path, 0, digest, 0)).read_bytes()
     except FileNotFoundError as missing:
         raise StoreError(str(out), "holds no such manifest", got=digest) from missing
     if hashlib.sha256(data).hexdigest() != digest:
@@ -153,23 +160,24 @@ def read_manifest(out: Path, digest: str | None = None) -> Manifest:
     return _parse(path, digest, data)
 
 
-def current_digest(out: Path) -> str:
+def current_digest(out: Store) -> str:
     """Return the digest that `CURRENT` holds.
 
     Raises:
         StoreError: if the store has no current manifest.
     """
     try:
-        return (out / "CURRENT").read_text("ascii", errors="replace").strip()
+        return read_bytes(out, "CURRENT").decode("ascii", errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError) as missing:
         advice = "Write shards there first, or name a manifest."
-        raise StoreError(str(out), "has no current manifest", advice=advice) from missing
+        told = None if isinstance(out, Path) else str(missing)
+        raise StoreError(str(out), "has no current manifest", got=told, advice=advice) from missing
 
 
 def _parse(path: str, digest: str, data: bytes) -> Manifest:
     try:
         document = json.loads(data)
-        manifest = TypeAdapter(Manifest).validate_python({**document, "digest": digest})
+        manifest = _ADAPTER.validate_python({**document, "digest": digest})
     except (ValueError, TypeError, ValidationError) as broken:
         raise DamageError(path, None, f"cannot be read as {FORMAT} ({_first(broken)})") from broken
     for stray in (file.path for file in stored_files(manifest) if not is_stored_path(file.path)):

@@ -38,23 +38,43 @@ def decode_into(data: bytes | memoryview, pixels: NDArray[np.uint8]) -> None:
     size, _, channels = pixels.shape
     if channels not in (1, _COLOUR):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
-    found = _decode_jpeg(data, channels) if bytes(data[:3]) == _JPEG else None
-    if found is None:
-        found = _decode_other(data, channels)
-    if found.shape[:2] != (size, size):
-        found = _fit(found, size)
-    pixels[...] = found.reshape(pixels.shape)
+    if bytes(data[:3]) == _JPEG and _decode_jpeg(data, pixels):
+        return
+    found = _decode_other(data, channels)
+    pixels[...] = _fit(found, size).reshape(pixels.shape)
 
 
-def _decode_jpeg(data: bytes | memoryview, channels: int) -> NDArray[np.uint8] | None:
-    space = "RGB" if channels == _COLOUR else "GRAY"
+def _decode_jpeg(data: bytes | memoryview, pixels: NDArray[np.uint8]) -> bool:
+    """Fill `pixels` with a JPEG; False if simplejpeg cannot read it."""
     for strict in (True, False):
         try:
-            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, strict=strict)
-        except ValueError:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=strict)
+            _decode_sized(data, pixels, (height, width), strict=strict)
+        except (ValueError, KeyError):  # the latter for a header without a known colour space
             continue
-        return pixels
-    return None
+        return True
+    return False
+
+
+def _decode_sized(
+    data: bytes | memoryview, pixels: NDArray[np.uint8], shape: tuple[int, int], *, strict: bool
+) -> None:
+    """Decode straight into `pixels` if the JPEG fits; else beside it, and crop or resize."""
+    size, _, channels = pixels.shape
+    space = "RGB" if channels == _COLOUR else "GRAY"
+    if shape == (size, size):
+        simplejpeg.decode_jpeg(data, space, strict=strict, buffer=pixels)
+    elif min(shape) == size and sum(shape) % 2 == 0:  # the square lies between whole pixels
+        top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+        found = simplejpeg.decode_jpeg(data, space, strict=strict)
+        pixels[...] = found[top : top + size, left : left + size]
+    elif channels == _COLOUR:
+        from training.shards.resize_kernel import resize_square  # noqa: PLC0415 - starts numba
+
+        resize_square(simplejpeg.decode_jpeg(data, "RGBX", strict=strict), pixels)
+    else:
+        found = simplejpeg.decode_jpeg(data, space, strict=strict)
+        pixels[...] = _fit(found, size).reshape(pixels.shape)
 
 
 def _decode_other(data: bytes | memoryview, channels: int) -> NDArray[np.uint8]:
@@ -76,6 +96,8 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 
 def _fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)

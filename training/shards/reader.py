@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,41 +16,62 @@ import xxhash
 from numpy.typing import NDArray
 
 from training.errors import DamageError
+from training.shards.cache import SparseFile
 from training.shards.damage import UNREADABLE, holds_footer, inspect_shard
+from training.shards.digest import footer_digest
 from training.shards.index import describe_rows, read_index, seeds
 from training.shards.manifest import Shard
+from training.shards.place import Store, locate, map_file
 from training.shards.store import file_digest
 
 _STATM = Path("/proc/self/statm")
 _PAGE = mmap.PAGESIZE
 
 
-def open_shard(out: Path, shard: Shard) -> Any:
+def open_shard(out: Store, shard: Shard) -> Any:
     """Return the shard as a pyarrow ParquetFile that checks every page it reads.
 
     Raises:
+        StoreError: if a remote store cannot be reached.
         DamageError: if it is missing, or its footer is not what was written.
     """
-    path = out / shard.path
+    return _attempt(out, shard, lambda: _open(out, shard))
+
+
+def _open(out: Store, shard: Shard) -> Any:
+    if isinstance(out, Path):
+        source: Any = out / shard.path
+        intact = holds_footer(source, shard)
+    else:
+        sparse = out.open(shard)
+        source, intact = sparse.reader(), footer_digest(sparse.tail()) == shard.footer
+    if not intact:
+        raise ValueError("the footer is not what was written")
+    return pq.ParquetFile(source, memory_map=True, page_checksum_verification=True)
+
+
+def _attempt(out: Store, shard: Shard, read: Callable[[], Any]) -> Any:
+    """What `read` returns; of a damaged remote shard once more, fetched anew."""
     try:
-        if holds_footer(path, shard):
-            return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        return read()
+    except UNREADABLE as broken:
+        if isinstance(out, Path):
+            raise name_damage(out, shard) from broken
+    out.open(shard).forget(np.array([0]), np.array([shard.bytes]))
+    try:
+        return read()
     except UNREADABLE as broken:
         raise name_damage(out, shard) from broken
-    raise name_damage(out, shard)
 
 
-def read_columns(out: Path, shard: Shard, names: Sequence[str] | None = None) -> Any:
+def read_columns(out: Store, shard: Shard, names: Sequence[str] | None = None) -> Any:
     """Return columns of a shard as a pyarrow Table (all of them if `names` is None).
 
     Raises:
         DamageError: naming the shard, and the row as far as it can be told.
     """
-    file = open_shard(out, shard)
-    try:
-        return file.read(columns=None if names is None else list(names))
-    except UNREADABLE as broken:
-        raise name_damage(out, shard) from broken
+    wanted = None if names is None else list(names)
+    return _attempt(out, shard, lambda: _open(out, shard).read(columns=wanted))
 
 
 def damaged(shard: Shard, row: int) -> DamageError:
@@ -58,7 +79,7 @@ def damaged(shard: Shard, row: int) -> DamageError:
     return DamageError(shard.path, row, "its content is not what was written")
 
 
-def name_damage(out: Path, shard: Shard) -> DamageError:
+def name_damage(out: Store, shard: Shard) -> DamageError:
     """Return the error for a shard that could not be read: its first damaged place."""
     found = inspect_shard(out, shard)
     if not found:
@@ -87,14 +108,14 @@ class ShardReader:
     are read and the last few kept. check: prove each row that is handed out.
     """
 
-    def __init__(self, out: Path, shard: Shard, *, check: bool = True) -> None:
+    def __init__(self, out: Store, shard: Shard, *, check: bool = True) -> None:
         self._out, self._shard, self._check = out, shard, check
+        self._sparse: SparseFile | None = None
         self._entries = read_index(out, shard)
         if self._entries is None:
             self._open_pages()
         else:
-            self._mapped = self._map()
-            self._bytes = memoryview(self._mapped)
+            self._bytes = self._map()
 
     @property
     def indexed(self) -> bool:
@@ -104,12 +125,14 @@ class ShardReader:
     def release(self) -> None:
         """Give back the memory of the mapped files; images stay valid, read again if need be."""
         if self._entries is not None:
-            self._mapped.madvise(mmap.MADV_DONTNEED)
-            memmap: Any = self._entries.base
-            memmap.base.madvise(mmap.MADV_DONTNEED)
+            views: tuple[Any, Any] = self._bytes, self._entries.base
+            for view in views:
+                view.obj.madvise(mmap.MADV_DONTNEED)
 
-    def read(self, rows: NDArray[np.int64]) -> Rows:
+    def read(self, rows: NDArray[np.int64], *, again: bool = False) -> Rows:
         """Return what the shard holds of `rows`, int64 (N,), in their order.
+
+        again: do not fetch damaged rows of a remote store anew.
 
         Raises:
             DamageError: if one of them is not what was written; it names the row.
@@ -117,23 +140,47 @@ class ShardReader:
         if self._entries is None:
             return self._read_pages(rows)
         entries = self._entries[rows]
+        self.fetch(rows)
         places = zip(entries["offset"].tolist(), entries["length"].tolist(), strict=True)
         images = [self._bytes[offset : offset + length] for offset, length in places]
         if self._check and (broken := _unlike(images, entries)) is not None:
+            if self._sparse is not None and not again:
+                self._fetch_anew(entries)
+                return self.read(rows, again=True)
             if self._index_intact():
                 raise damaged(self._shard, int(rows[broken]))
             self._open_pages()
             return self._read_pages(rows)
         return Rows(images, entries["label"], entries["weight"], entries["id"])
 
+    def fetch(self, rows: NDArray[np.int64]) -> None:
+        """Have the bytes of rows here, if the store is remote and the index tells where they lie.
+
+        Raises:
+            StoreError: if they cannot be fetched.
+        """
+        if self._sparse is not None and self._entries is not None:
+            entries = self._entries[rows]
+            self._sparse.ensure(entries["offset"], entries["offset"] + entries["length"])
+
     def _index_intact(self) -> bool:
         index = self._shard.index
-        return index is not None and file_digest(self._out / index.path) == index.sha256
+        return index is not None and file_digest(locate(self._out, index)) == index.sha256
 
-    def _map(self) -> mmap.mmap:
+    def _fetch_anew(self, entries: NDArray[Any]) -> None:
+        """Have fetched rows, and the index unless it is intact, come from the store again."""
+        assert self._sparse is not None
+        self._sparse.forget(entries["offset"], entries["offset"] + entries["length"])
+        self._entries = read_index(self._out, self._shard)
+        if self._entries is None:
+            self._open_pages()
+
+    def _map(self) -> memoryview:
+        if not isinstance(self._out, Path):
+            self._sparse = self._out.open(self._shard)
+            return self._sparse.view
         try:
-            with (self._out / self._shard.path).open("rb") as file:
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return map_file(self._out / self._shard.path)
         except (OSError, ValueError) as broken:
             raise name_damage(self._out, self._shard) from broken
 
@@ -171,10 +218,11 @@ class ShardReader:
 
 def _unlike(images: list[memoryview], entries: NDArray[Any]) -> int | None:
     """The first position whose image, label, weight or id is not what the index was made of."""
-    pairs = zip(images, seeds(entries).tolist(), entries["check"].tolist(), strict=True)
-    digest = xxhash.xxh3_64_intdigest
-    return next((n for n, (image, seed, good) in enumerate(pairs) if digest(image, seed) != good),
-                None)  # fmt: skip
+    found = list(map(xxhash.xxh3_64_intdigest, images, seeds(entries).tolist()))
+    good = entries["check"].tolist()
+    if found == good:
+        return None
+    return next(n for n, pair in enumerate(zip(found, good, strict=True)) if pair[0] != pair[1])
 
 
 def mapped_bytes() -> int:

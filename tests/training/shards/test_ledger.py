@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from tests.training.shards.samples import TABLE, decisions_of, samples_of, table_batch, write_raw
 
+from tests.training.shards.samples import TABLE, decisions_of, samples_of, table_batch, write_raw
 from training.errors import LedgerError
 from training.shards.ledger import LEDGER_SCHEMA, build_ledger, conform, read_ledger
 from training.shards.writer import write_manifest

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training.shards.samples import TABLE, table_batch, write_raw
 
+from tests.training.shards.samples import TABLE, table_batch, write_raw
 from training.errors import DamageError, StoreError
 from training.shards.manifest import read_manifest
 
