@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
-from training.resident import stored_shards, undecodable
+from training.resident import undecodable
 from training.shards.manifest import Manifest
 from training.shards.order import Blocks
 from training.shards.pixels import decode_into
-from training.shards.place import Store, open_store
-from training.shards.reader import ShardReader, mapped_bytes, read_columns
+from training.shards.place import Store
+from training.shards.split import SplitReader
 
-_RESIDENT = 512 * 2**20  # bytes of mapped files; past that they are given back, to be read again
-_UNMEASURED = 256  # rows between two looks at that: each may map a huge page
-_OPEN = 1024  # shards open at a time
-_OPEN_REMOTE = 64  # the same of a remote store, whose cache keeps what is open
-_BLOCK_BYTES = 4 * 2**20  # of a remote store that are read in the same stretch of time
-_WINDOW = 16  # such blocks
-_FETCHERS = 8  # shards on the way at a time
 _STRETCHES = 4  # for each thread, so that one with large images does not end last
 
 
@@ -101,28 +93,17 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             advice = "Load it with load_resident."
             raise TrainingError("loader", "this manifest holds a table", advice=advice)
         self.digest, self.classes = manifest.digest, manifest.classes
-        self._out, self._check = open_store(out), check
+        self._split = SplitReader(out, manifest, split, check=check)
+        self.blocks: Blocks | None = self._split.blocks
         self._size, self._channels = image_size, channels
         self._threads = threads or os.cpu_count() or 1
-        self._shards = stored_shards(manifest, split)
-        self._ends = np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)
-        self._numbers = {label: number for number, label in enumerate(manifest.classes)}
-        self.blocks: Blocks | None = None
-        self._open = _OPEN
-        if not isinstance(self._out, Path):
-            held = sum(shard.bytes for shard in self._shards)
-            fit = self._out.limit // 2 * len(self._shards) // held
-            self._open = min(_OPEN_REMOTE, max(1, fit))
-            self.blocks = Blocks(max(1, _BLOCK_BYTES * len(self) // held), _WINDOW)
-        self._readers: dict[int, tuple[ShardReader, NDArray[np.int64]]] = {}
-        self._unmeasured = 0
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._split)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_readers": {}, "_pool": None}
+        return {**self.__dict__, "_pool": None}
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
         """Return the image and label number of one row."""
@@ -137,9 +118,7 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
 
     def read_facts(self) -> pl.DataFrame:
         """Return key, label and weight of every row, in row order: all of them are read."""
-        wanted = ["key", "label", "weight"]
-        frames = [pl.from_arrow(read_columns(self._out, shard, wanted)) for shard in self._shards]
-        return pl.concat(pl.DataFrame(frame) for frame in frames)
+        return self._split.read_facts()
 
     def fetch(self, rows: NDArray[np.int64], *, filled: int = 0, epoch: int = 0) -> Batch:
         """Return the batch of these rows, decoded in threads into one tensor.
@@ -150,60 +129,19 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             DamageError: naming shard and row, if a row is not what was written.
             TrainingError: if an image cannot be decoded.
         """
-        labels, weights, ids, images = self._read(rows)
+        found = self._split.read(rows)
         if filled:
-            weights[-filled:] = 0
+            found.weights[-filled:] = 0
         pixels = torch.empty((len(rows), self._size, self._size, self._channels), dtype=torch.uint8)
-        self._decode(rows, images, pixels.numpy())
+        self._decode(rows, found.images, pixels.numpy())
         return Batch(
             rows,
-            ids,
+            found.ids.view(np.int64),
             pixels.permute(0, 3, 1, 2),
-            torch.from_numpy(labels),
-            torch.from_numpy(weights),
+            torch.from_numpy(found.labels),
+            torch.from_numpy(found.weights),
             epoch,
         )
-
-    def _read(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any, list[memoryview]]:
-        """Labels, weights, ids and encoded images of rows, shard after shard."""
-        labels = np.empty(len(rows), np.int64)
-        weights = np.empty(len(rows), np.float32)
-        ids = np.empty(len(rows), np.int64)
-        images: list[Any] = [None] * len(rows)
-        shards = np.searchsorted(self._ends, rows, side="right")
-        if not isinstance(self._out, Path):
-            self._fetch_shards(shards, rows)
-        for number in np.unique(shards).tolist():
-            places = np.flatnonzero(shards == number)
-            reader, classes = self._reader(number)
-            found = reader.read(rows[places] - self._shards[number].row_start)
-            labels[places], weights[places] = classes[found.labels], found.weights
-            ids[places] = found.ids.view(np.int64)
-            for place, image in zip(places.tolist(), found.images, strict=True):
-                images[place] = image
-            self._bound_memory(len(places))
-        return labels, weights, ids, images
-
-    def _bound_memory(self, rows: int) -> None:
-        """Give mapped shards back once too much is resident. rows: read since last asked."""
-        self._unmeasured += rows
-        if self._unmeasured < _UNMEASURED:
-            return
-        self._unmeasured = 0
-        if mapped_bytes() > _RESIDENT:
-            for reader, _ in self._readers.values():
-                reader.release()
-
-    def _fetch_shards(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        """Have what rows need of a remote store here, several shards on the way at a time."""
-
-        def fetch(number: int) -> None:
-            start = self._shards[number].row_start
-            self._reader(number)[0].fetch(rows[shards == number] - start)
-
-        with ThreadPoolExecutor(_FETCHERS) as pool:
-            for _ in pool.map(fetch, np.unique(shards).tolist()):
-                pass
 
     def _decode(
         self, rows: NDArray[np.int64], images: list[memoryview], pixels: NDArray[np.uint8]
@@ -225,22 +163,10 @@ class ShardDataset(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
             pass
 
     def _undecodable(self, row: int, failed: ValueError) -> TrainingError:
-        shard = self._shards[int(np.searchsorted(self._ends, row, side="right"))]
-        return undecodable(shard, row - shard.row_start, failed)
+        return undecodable(*self._split.locate(row), failed)
 
     def _threads_here(self) -> ThreadPoolExecutor:
         """The pool of this process: one inherited through a fork has no threads, and would hang."""
         if self._pool is None or self._pool[0] != os.getpid():
             self._pool = os.getpid(), ThreadPoolExecutor(self._threads)
         return self._pool[1]
-
-    def _reader(self, number: int) -> tuple[ShardReader, NDArray[np.int64]]:
-        """The reader of a shard, and the class number of each of its label codes (-1: none)."""
-        if number not in self._readers:
-            if len(self._readers) >= self._open:
-                self._readers.pop(list(self._readers)[0], None)  # noqa: RUF015 - threads add some
-            shard = self._shards[number]
-            labels = [self._numbers[label] for label in sorted(shard.label_counts)]
-            reader = ShardReader(self._out, shard, check=self._check)
-            self._readers[number] = reader, np.array([*labels, -1], np.int64)
-        return self._readers[number]

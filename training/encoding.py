@@ -10,9 +10,9 @@ import polars as pl
 
 from training.encoder import Encoder, fit_encoder
 from training.errors import TrainingError
+from training.shards.columns import read_columns
 from training.shards.digest import KEYED
 from training.shards.manifest import Manifest, Shard
-from training.shards.reader import read_columns
 
 FIT_ROWS = 200_000  # memory grows with them alone
 

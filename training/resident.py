@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from training.errors import DamageError, TrainingError
+from training.shards.columns import name_damage, open_shard, read_columns
 from training.shards.damage import UNREADABLE, damaged_rows
 from training.shards.digest import KEYED
 from training.shards.manifest import Manifest, Shard
 from training.shards.pixels import decode_image
 from training.shards.place import Store, open_store
-from training.shards.reader import name_damage, open_shard, read_columns
+from training.shards.split import stored_shards
 
 _STRETCH = 64  # images a thread decodes at a time
 _FREE_SHARE = 0.25  # of the device's free memory: leaves room for activations
@@ -82,19 +83,6 @@ def load_resident(
         for shard in shards:
             fill.shard(out, shard, places[shard.row_start : shard.row_start + shard.rows])
     return _resident(frame, manifest, torch.device(device), images=images.to(device))
-
-
-def stored_shards(manifest: Manifest, split: str) -> tuple[Shard, ...]:
-    """Return the shards of a split.
-
-    Raises:
-        StoreError: if there is no such split.
-        TrainingError: if no sample of it was kept.
-    """
-    shards = manifest.split(split).shards
-    if not shards:
-        raise TrainingError("loader", f"split {split!r} of {manifest.name!r} holds no samples")
-    return shards
 
 
 def free_bytes(device: str | torch.device) -> int:

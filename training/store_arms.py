@@ -17,11 +17,11 @@ from training.encoding import encoder_of
 from training.errors import TrainingError
 from training.fills import Fills, fill_rows, mark_filled, read_fills
 from training.resident import load_resident
+from training.shards.columns import read_columns
 from training.shards.difference import diff
 from training.shards.digest import KEYED
 from training.shards.ledger import read_ledger
 from training.shards.manifest import Manifest, read_manifest
-from training.shards.reader import read_columns
 
 SPLITS = ("train", "val", "test")
 LEAKS = ("cross_split_leak",)

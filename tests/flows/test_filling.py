@@ -16,9 +16,9 @@ from flows.app.outcome import Outcome
 from flows.app.store import open_run
 from training.errors import TrainingError
 from training.fills import read_fills
+from training.shards.columns import read_columns
 from training.shards.ledger import read_ledger
 from training.shards.manifest import read_manifest
-from training.shards.reader import read_columns
 from training.store_arms import load_comparison
 
 WriteConfig = Callable[..., Path]

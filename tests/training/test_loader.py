@@ -1,6 +1,8 @@
 """The loader: every row exactly once, whatever the ranks, resumes and workers."""
 
 import pickle
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from training.dataset import ShardDataset
 from training.errors import TrainingError
 from training.loader import ShardLoader
 from training.resident import load_resident
+from training.shards import format as form
+from training.shards import pages
 from training.shards.manifest import Manifest
 from training.shards.order import Blocks
+from training.shards.pages import PageReader
 
 
 class Rows:
@@ -164,8 +169,8 @@ def test_lost_index_gives_the_same_images(store: tuple[Path, Manifest], tmp_path
     slow = ShardDataset(bare, manifest, "train", image_size=12)
     rows = np.arange(len(fast))
     assert fast.fetch(rows).images.equal(slow.fetch(rows).images)
-    assert fast._reader(0)[0].indexed
-    assert not slow._reader(0)[0].indexed
+    assert fast._split.indexed
+    assert not slow._split.indexed
 
 
 def test_torch_data_loader_reads_it(store: tuple[Path, Manifest]):
@@ -215,3 +220,21 @@ def test_filling_rows_weigh_nothing(store: tuple[Path, Manifest]):
     weights = torch.cat([batch.weights for batch in batches])
     assert {len(batch) for batch in batches} == {25}
     assert weights.tolist() == [1.0] * len(dataset) + [0.0] * (len(weights) - len(dataset))
+
+
+def test_packed_groups_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An archive is read by blocks, so that an epoch unpacks each row group once or twice."""
+    monkeypatch.setattr(form, "ROW_GROUP_BYTES", 3_000)
+    spec = replace(IMAGES, layout="archive")
+    manifest = write_raw(tmp_path, image_batch(600), spec)
+    calls: list[int] = []
+    load = PageReader.load
+    monkeypatch.setattr(
+        pages, "_load", lru_cache(pages.GROUPS)(lambda *at: calls.append(1) or load(*at))
+    )
+    dataset = ShardDataset(tmp_path, manifest, "train", image_size=12)
+    ids = [one for batch in ShardLoader(dataset, 16, seed=1) for one in batch.ids.tolist()]
+    assert len(set(ids)) == len(ids) == manifest.split("train").rows
+    groups = sum(shard.row_groups for shard in manifest.split("train").shards)
+    assert groups > 3 * pages.GROUPS
+    assert len(calls) <= 2 * groups

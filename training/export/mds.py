@@ -26,8 +26,8 @@ import polars as pl
 from training.errors import TrainingError
 from training.export.folder import Tell, opened
 from training.export.rows import read_split, row_schema
+from training.shards.columns import open_shard
 from training.shards.manifest import Manifest
-from training.shards.reader import open_shard
 from training.shards.store import StoredFile
 
 SHARD_BYTES = 64 * 1024 * 1024

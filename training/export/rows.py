@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from training.shards.columns import damaged, name_damage, open_shard
 from training.shards.damage import UNREADABLE, damaged_rows
 from training.shards.manifest import Manifest, Shard
-from training.shards.reader import damaged, name_damage, open_shard
 
 
 def read_split(out: Path, manifest: Manifest, split: str) -> Iterator[pl.DataFrame]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
+from training.shards.columns import read_columns
 from training.shards.ledger import read_ledger
 from training.shards.manifest import Manifest, Shard
-from training.shards.reader import read_columns
 
 _COLUMNS = ("key", "split", "label", "weight", "xxh3_128")
 _WIDE = ("key", "change", "split", "label", "split_new", "label_new")

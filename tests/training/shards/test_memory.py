@@ -14,10 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from tests.training.shards.samples import encode, samples_of
-from training import dataset as datasets
 from training.dataset import ShardDataset
 from training.loader import ShardLoader
-from training.shards import writer
+from training.shards import split, writer
 from training.shards.ledger import build_ledger
 from training.shards.manifest import read_manifest
 from training.shards.reader import mapped_bytes
@@ -72,7 +71,7 @@ def read_in_bounds(out: Path) -> None:
     """Read every row, where 24 MiB may stay mapped; tell rows and how far the peak rose."""
     source = ShardDataset(out, read_manifest(out), "train", image_size=8)
     source.fetch(np.arange(8))
-    datasets._RESIDENT, datasets._UNMEASURED = mapped_bytes() + 24 * MIB, 8
+    split._RESIDENT, split._UNMEASURED = mapped_bytes() + 24 * MIB, 8
     before = peak()
     rows = sum(len(batch) for batch in ShardLoader(source, 32))
     sys.stdout.write(f"{rows} {(peak() - before) // MIB}")

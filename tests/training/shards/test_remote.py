@@ -19,11 +19,11 @@ from training.errors import DamageError, StoreError
 from training.loader import ShardLoader
 from training.resident import load_resident
 from training.shards import cache, remote
+from training.shards.columns import read_columns
 from training.shards.index import read_index
 from training.shards.manifest import Manifest, read_manifest
 from training.shards.order import Blocks
 from training.shards.place import open_store
-from training.shards.reader import read_columns
 from training.shards.remote import RemoteStore
 
 ORDER = Blocks(9, 4)
