@@ -195,3 +195,13 @@ def test_manifest_cannot_lead_out_of_the_cache(store: tuple[Path, Manifest, str]
     with pytest.raises(DamageError, match="cannot be 0 bytes long"):
         RemoteStore(url).open(replace(shard, bytes=0))
     assert not copies.exists()
+
+
+def test_ranges_outside_a_file_are_nothing(store: tuple[Path, Manifest, str], copies: Path):
+    """An index that points before or behind its shard makes nothing be fetched, nor fails."""
+    _, manifest, url = store
+    sparse = RemoteStore(url, copies).open(manifest.split("train").shards[0])
+    far = np.array([-(2**40), 2**40])
+    sparse.ensure(far, far + 99)
+    sparse.forget(far, far + 99)
+    assert not any((copies / f"{manifest.split('train').shards[0].sha256}.map").read_bytes())
