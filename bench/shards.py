@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -101,36 +101,26 @@ def make_huge(folder: str) -> None:
     The others are hard links to it and to its index, so every row can be read.
     """
     from bench.shard_data import make_jpegs, write_store  # noqa: PLC0415
-    from training.shards.manifest import Shard, Split, store_manifest  # noqa: PLC0415
+    from training.shards.manifest import Split, store_manifest  # noqa: PLC0415
     from training.shards.store import point_current  # noqa: PLC0415
 
     out, few = Path(folder), make_jpegs("cifar", 1_000)
     manifest = write_store(out, [few[n % 1_000] for n in range(131_579)])
     (only,) = manifest.split("train").shards
     count = -(-HUGE_ROWS // only.rows)
-    shards = [_link(out, only, number) for number in range(count)]
     counts = {label: held * count for label, held in only.label_counts.items()}
     split = Split(count * only.rows, count * only.rows, 0, count * only.bytes, 10, counts,
-                  tuple(Shard(**one) for one in shards))  # fmt: skip
-    huge = store_manifest(out, replace_splits(manifest, split))
-    point_current(out, huge.digest)
+                  tuple(_link(out, only, number) for number in range(count)))  # fmt: skip
+    point_current(out, store_manifest(out, replace(manifest, splits={"train": split})).digest)
 
 
-def _link(out: Path, shard: Any, number: int) -> dict[str, Any]:
-    """Another name of a shard and its index, as the manifest has it."""
+def _link(out: Path, shard: Any, number: int) -> Any:
+    """Give a shard and its index another name; return its entry."""
     path, index = f"data/train/{number:016x}.parquet", f"index/{number:016x}.npy"
     (out / path).hardlink_to(out / shard.path)
     (out / index).hardlink_to(out / shard.index.path)
-    names = {field: getattr(shard, field) for field in shard.__slots__}
-    held = type(shard.index)(**(asdict(shard.index) | {"path": index}))
-    return names | {"path": path, "row_start": number * shard.rows, "index": held}
-
-
-def replace_splits(manifest: Any, split: Any) -> Any:
-    """Return a manifest of one split."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(manifest, splits={"train": split})
+    held = replace(shard.index, path=index)
+    return replace(shard, path=path, row_start=number * shard.rows, index=held)
 
 
 def resume(folder: str) -> None:

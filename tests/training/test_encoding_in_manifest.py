@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+
 from tests.training.shards.samples import (
     IMAGES,
     TABLE,
@@ -14,7 +15,6 @@ from tests.training.shards.samples import (
     write_raw,
     write_without,
 )
-
 from training.encoder import fit_encoder
 from training.encoding import encoder_of, fit_encoding
 from training.shards.digest import KEYED

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from tests.training.shards.samples import TABLE, decisions_of, flip, samples_of, table_batch
 
+from tests.training.shards.samples import TABLE, decisions_of, flip, samples_of, table_batch
 from training.arms import Arms, TrainingData, guard_arm, mix, raw_arm
 from training.encoding import encoder_of
 from training.errors import DamageError, TrainingError

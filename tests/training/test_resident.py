@@ -7,8 +7,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
-from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 
+from tests.training.shards.samples import IMAGES, TABLE, image_batch, table_batch, write_raw
 from training import resident
 from training.errors import TrainingError
 from training.resident import load_resident

@@ -89,7 +89,8 @@ class SparseFile:
         return io.BufferedReader(_Reading(self), 64 * 1024)
 
     def _chunks(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which chunks the ranges touch."""
+        """Which chunks the ranges touch; what lies outside the file touches none."""
+        starts, stops = np.clip(starts, 0, self.length), np.clip(stops, 0, self.length)
         steps = np.zeros(len(self._here) + 1, np.int64)
         np.add.at(steps, starts // CHUNK, 1)
         np.add.at(steps, -(-stops // CHUNK), -1)

@@ -4,38 +4,24 @@ import multiprocessing
 import os
 import signal
 import sys
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.training.shards.bucket import ACCESS, Relay, serve_s3, upload
+from tests.training.shards.epochs import read_epoch, same_batches
 from tests.training.shards.samples import IMAGES, TABLE, flip, image_batch, table_batch, write_raw
-from training.dataset import Batch, ShardDataset
+from training.dataset import ShardDataset
 from training.errors import DamageError, StoreError
-from training.loader import ShardLoader
 from training.resident import load_resident
-from training.shards import cache, remote
+from training.shards import cache
 from training.shards.columns import read_columns
 from training.shards.index import read_index
 from training.shards.manifest import Manifest, read_manifest
-from training.shards.order import Blocks
 from training.shards.place import open_store
 from training.shards.remote import RemoteStore
-
-ORDER = Blocks(9, 4)
-
-
-@pytest.fixture
-def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of tiny chunks, and no long waiting."""
-    monkeypatch.setenv("GRISTMILL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "CHUNK", 1024)
-    monkeypatch.setattr(remote, "_PAUSES_S", (0.0,))
-    return tmp_path / "cache" / "shards"
 
 
 @pytest.fixture
@@ -44,115 +30,6 @@ def store(tmp_path: Path, copies: Path) -> tuple[Path, Manifest, str]:
     assert not copies.exists()
     out = tmp_path / "store"
     return out, write_raw(out, image_batch(), IMAGES), out.as_uri()
-
-
-def _epoch(out: Path | str | RemoteStore, manifest: Manifest, **how: int) -> list[Batch]:
-    dataset = ShardDataset(out, manifest, "train", image_size=12)
-    return list(ShardLoader(dataset, 17, seed=3, order=ORDER, **how))
-
-
-def _same(ones: list[Batch], others: list[Batch]) -> bool:
-    return all(
-        a.images.equal(b.images) and a.labels.equal(b.labels) and (a.ids == b.ids).all()
-        for a, b in zip(ones, others, strict=True)
-    )
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Manifest, int]]:
-    """A store of images as a folder and in the bucket of a real S3 server; the server's port."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    pytest.importorskip("flask_cors", reason="moto's server is not installed")
-    pytest.importorskip("moto", reason="moto is not installed")
-    out = tmp_path_factory.mktemp("store")
-    with serve_s3() as port, pytest.MonkeyPatch.context() as patch:
-        for name, value in ACCESS.items():
-            patch.setenv(name, value)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        manifest = write_raw(out, image_batch(), IMAGES)
-        upload(out, "s3://bucket/store")
-        yield out, manifest, port
-
-
-@pytest.fixture
-def wire(
-    bucket: tuple[Path, Manifest, int], copies: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Relay]:
-    """The way to the bucket."""
-    assert not copies.exists()
-    relay = Relay(bucket[2])
-    for name, value in ACCESS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{relay.port}")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    _hang_up()
-    yield relay
-    _hang_up()
-    relay.cut()
-
-
-def _hang_up() -> None:
-    """Forget the connections of this process, so that the next one goes where it should."""
-    import s3fs  # noqa: PLC0415 - only where it is installed
-
-    remote._CONNECTIONS.clear()
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-def test_bucket_gives_the_batches_of_the_folder(bucket: tuple[Path, Manifest, int], wire: Relay):
-    """Cold and warm epochs from S3 equal the local one; bytes come once, then none at all."""
-    out, manifest, _ = bucket
-    local = _epoch(out, manifest)
-    assert read_manifest("s3://bucket/store") == manifest
-    before = wire.answered
-    assert _same(_epoch("s3://bucket/store", manifest), local)
-    shards = manifest.split("train").shards
-    stored = sum(shard.bytes + shard.index.bytes for shard in shards)
-    chunks = sum(-(-shard.bytes // cache.CHUNK) + 1 for shard in shards)
-    assert wire.answered - before <= stored + 700 * chunks  # headers of at most as many answers
-    before = wire.answered
-    assert _same(_epoch("s3://bucket/store", manifest), local)
-    assert wire.answered == before
-
-
-def test_lost_connection_is_one_sentence(bucket: tuple[Path, Manifest, int], wire: Relay):
-    """A server lost in mid-epoch is a StoreError; a new one goes on where the last batch was."""
-    out, manifest, port = bucket
-    local = _epoch(out, manifest)
-    dataset = ShardDataset("s3://bucket/store", manifest, "train", image_size=12)
-    loader = ShardLoader(dataset, 17, seed=3, order=ORDER, ahead=0)
-    stream = iter(loader)
-    seen = [next(stream)]
-    wire.cut()
-    with pytest.raises(StoreError, match=r"s3://bucket/store/\S+: cannot be read .*network"):
-        seen.extend(stream)
-    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
-    _hang_up()
-    again = ShardLoader(dataset, 17)
-    again.load_state_dict(loader.state_dict())
-    assert _same([*seen, *again], local)
-
-
-def test_no_bucket_and_no_access_are_told(wire: Relay):
-    """A bucket that is not there and one that may not be read are told apart, in one sentence."""
-    with pytest.raises(StoreError, match=r"no current manifest .*bucket does not exist"):
-        read_manifest("s3://elsewhere/store")
-    with pytest.raises(StoreError, match="no current manifest"):
-        read_manifest("s3://bucket/elsewhere")
-    try:
-        _refuse_after(wire, "0")
-        with pytest.raises(StoreError, match=r"cannot be read \(got 'PermissionError"):
-            read_manifest("s3://bucket/store")
-    finally:
-        _refuse_after(wire, "inf")
-
-
-def _refuse_after(wire: Relay, requests: str) -> None:
-    """Have the server check who asks, after so many requests."""
-    address = f"http://127.0.0.1:{wire.port}/moto-api/reset-auth"
-    kind = {"Content-Type": "text/plain"}
-    asked = urllib.request.Request(address, requests.encode(), kind)
-    urllib.request.urlopen(asked).close()  # noqa: S310
 
 
 def test_missing_package_is_named(copies: Path, monkeypatch: pytest.MonkeyPatch):
@@ -173,7 +50,7 @@ def test_only_what_is_asked_for_is_fetched(store: tuple[Path, Manifest, str], co
     assert dataset.blocks is not None
     rows = np.array([0, 1])
     expected = ShardDataset(out, manifest, "train", image_size=12).fetch(rows)
-    assert _same([dataset.fetch(rows)], [expected])
+    assert same_batches([dataset.fetch(rows)], [expected])
     here = np.fromfile(copies / f"{shard.sha256}.map", np.uint8)
     assert 0 < here.sum() < len(here)
 
@@ -196,7 +73,7 @@ def test_damage_far_away_is_named_by_row(store: tuple[Path, Manifest, str]):
     shard = manifest.split("train").shards[1]
     flip(out / shard.path, int(read_index(out, shard)["offset"][4] + 9) * 8)
     with pytest.raises(DamageError, match=f"{shard.path}, row 4: its content is not what was"):
-        _epoch(url, manifest)
+        read_epoch(url, manifest)
     with pytest.raises(DamageError, match=f"{shard.path}, row 4: "):
         read_columns(open_store(url), shard)
 
@@ -205,25 +82,25 @@ def test_damage_far_away_is_named_by_row(store: tuple[Path, Manifest, str]):
 def test_damage_in_the_cache_heals(store: tuple[Path, Manifest, str], copies: Path, part: str):
     """Copies that rotted are fetched anew, and the batches are the same."""
     out, manifest, url = store
-    local = _epoch(out, manifest)
-    assert _same(_epoch(url, read_manifest(url)), local)
+    local = read_epoch(out, manifest)
+    assert same_batches(read_epoch(url, read_manifest(url)), local)
     for shard in manifest.split("train").shards:
         name = {"shard": shard.sha256, "index": shard.index.sha256, "manifest": manifest.digest}
         rotten = copies / name[part]
         rotten.write_bytes(bytes(byte ^ 1 for byte in rotten.read_bytes()))
         if part == "manifest":
             break
-    assert _same(_epoch(url, read_manifest(url)), local)
+    assert same_batches(read_epoch(url, read_manifest(url)), local)
 
 
 def test_changed_objects_are_told(store: tuple[Path, Manifest, str]):
     """An object that was removed, cut or replaced is told; a lost index only makes it slower."""
     out, manifest, url = store
-    local = _epoch(out, manifest)
+    local = read_epoch(out, manifest)
     shards = manifest.split("train").shards
     (out / shards[0].index.path).unlink()
     (out / shards[1].index.path).write_bytes(b"\x93NUMPY")
-    assert _same(_epoch(url, manifest), local)
+    assert same_batches(read_epoch(url, manifest), local)
     test = manifest.split("test").shards[0]
     whole = (out / test.path).read_bytes()
     rows = np.arange(test.rows)
@@ -243,7 +120,7 @@ def test_changed_objects_are_told(store: tuple[Path, Manifest, str]):
 def test_processes_share_the_cache(store: tuple[Path, Manifest, str], copies: Path):
     """Two worker processes give the batches of the folder and leave every chunk here once."""
     out, manifest, url = store
-    assert _same(_epoch(url, manifest, workers=2), _epoch(out, manifest))
+    assert same_batches(read_epoch(url, manifest, workers=2), read_epoch(out, manifest))
     for shard in manifest.split("train").shards:
         copy = (copies / shard.sha256).read_bytes()
         assert len(copy) == shard.bytes
@@ -276,7 +153,7 @@ def test_killed_reader_leaves_a_usable_cache(store: tuple[Path, Manifest, str], 
     assert child.exitcode == -signal.SIGKILL
     here = (copies / f"{manifest.split('train').shards[0].sha256}.map").read_bytes()
     assert here.count(1) == 2
-    assert _same(_epoch(url, manifest), _epoch(out, manifest))
+    assert same_batches(read_epoch(url, manifest), read_epoch(out, manifest))
 
 
 def test_cache_stays_within_its_limit(store: tuple[Path, Manifest, str], copies: Path):
@@ -303,10 +180,10 @@ def test_epoch_larger_than_the_cache(store: tuple[Path, Manifest, str], copies: 
     out, manifest, url = store
     held = manifest.split("train").bytes
     small = RemoteStore(url, copies, limit=held // 2)
-    assert _same(_epoch(small, manifest), _epoch(out, manifest))
+    assert same_batches(read_epoch(small, manifest), read_epoch(out, manifest))
     assert sum(path.stat().st_blocks * 512 for path in copies.iterdir()) < held
     (copies / manifest.split("train").shards[0].sha256).unlink(missing_ok=True)
-    assert _same(_epoch(small, manifest), _epoch(out, manifest))
+    assert same_batches(read_epoch(small, manifest), read_epoch(out, manifest))
 
 
 def test_manifest_cannot_lead_out_of_the_cache(store: tuple[Path, Manifest, str], copies: Path):
@@ -318,3 +195,13 @@ def test_manifest_cannot_lead_out_of_the_cache(store: tuple[Path, Manifest, str]
     with pytest.raises(DamageError, match="cannot be 0 bytes long"):
         RemoteStore(url).open(replace(shard, bytes=0))
     assert not copies.exists()
+
+
+def test_ranges_outside_a_file_are_nothing(store: tuple[Path, Manifest, str], copies: Path):
+    """An index that points before or behind its shard makes nothing be fetched, nor fails."""
+    _, manifest, url = store
+    sparse = RemoteStore(url, copies).open(manifest.split("train").shards[0])
+    far = np.array([-(2**40), 2**40])
+    sparse.ensure(far, far + 99)
+    sparse.forget(far, far + 99)
+    assert not any((copies / f"{manifest.split('train').shards[0].sha256}.map").read_bytes())
