@@ -52,18 +52,18 @@ def read(folder: str) -> None:
     """Print what a sample costs, read in a random order and proven."""
     import numpy as np  # noqa: PLC0415
 
-    from training.dataset import ShardDataset  # noqa: PLC0415
     from training.shards.manifest import read_manifest  # noqa: PLC0415
     from training.shards.order import EpochOrder  # noqa: PLC0415
+    from training.shards.split import SplitReader  # noqa: PLC0415
 
     out = Path(folder) / "train"
-    dataset = ShardDataset(out, read_manifest(out), "train")
-    rows = len(dataset)
+    split = SplitReader(out, read_manifest(out), "train")
+    rows = len(split)
 
     def run() -> int:
         order, done = EpochOrder(rows, 1, 0).at(np.arange(rows)), 0
         for start in range(0, rows, BATCH):
-            done += len(dataset._read(order[start : start + BATCH])[3])  # noqa: SLF001 - no decoding
+            done += len(split.read(order[start : start + BATCH]).images)
         return done
 
     print(json.dumps(time_passes(run, rows)))
