@@ -9,8 +9,9 @@ BENCHMARKS = (
     "demos", "defects", "verdicts", "images", "incremental", "workers", "damage", "blur", "copies",
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
     "label_ranking", "label_amount", "label_tables", "label_dynamics", "label_values",
+    "shards", "loader", "shard_flips", "shard_digests",
 )  # fmt: skip
-ONCE = ("huge", "label_cleaning")  # recorded once: an hour each, and 19 GB
+ONCE = ("huge", "label_cleaning", "shard_scale")  # recorded once: up to an hour each, and 40 GB
 
 
 def main() -> None:

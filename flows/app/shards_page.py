@@ -97,16 +97,15 @@ def show_changes(out: Path, before: Manifest, after: Manifest, *, as_json: bool)
 
 
 def _changes_table(changes: pl.DataFrame, counts: pl.DataFrame) -> Table:
-    """One row for each change, split and class, the most frequent first, with some keys."""
+    """One row for each change, split and class, the most frequent first, with one key."""
     table = _table("change", "split", "class", "samples", "such as", title="What became of samples")
     ordered = counts.sort(pl.col("change"), -pl.col("samples").cast(pl.Int64), "split", "label")
     for change, split, label, samples in ordered.head(SHOWN).iter_rows():
         own = pl.coalesce("split", "split_new") == split
         name = pl.when(pl.col("split").is_null()).then("label_new").otherwise("label")
         keys = changes.filter(pl.col("change") == change, own, name.eq_missing(pl.lit(label)))
-        first = keys["key"].head(2).to_list()
-        _add(table, change, split, "(none)" if label is None else label, f"{samples:,}",
-             ", ".join(first))  # fmt: skip
+        told = "(none)" if label is None else label
+        _add(table, change, split, told, f"{samples:,}", keys["key"][0])
     return table
 
 
@@ -115,15 +114,15 @@ def show_history(entries: Sequence[Entry], *, as_json: bool) -> None:
     rows = [_history_row(entry) for entry in entries]
     if as_json:
         _print_json(rows)
-    table = _table(" manifest", "name", "kind", "rows", "dropped", "parent", "shards", "bytes",
-                   "written", whole=(" manifest", "rows", "parent", "written"))  # fmt: skip
+    table = _table(" manifest", "name", "rows", "dropped", "parent", "shards", "bytes", "written",
+                   whole=(" manifest", "rows", "parent", "bytes", "written"))  # fmt: skip
     for row in rows:
         digest = f"{'*' if row['current'] else ' '}{row['digest'][:DIGITS]}"
         if row["problem"]:
             _add(table, digest, row["problem"])
             continue
         shared = "" if row["shared"] is None else f" ({row['shared']:,})"
-        _add(table, digest, row["name"], row["kind"], f"{row['rows']:,}", f"{row['dropped']:,}",
+        _add(table, digest, row["name"], f"{row['rows']:,}", f"{row['dropped']:,}",
              (row["parent"] or "")[:PARENT_DIGITS], f"{row['shards']:,}{shared}",
              _size(row["bytes"]), row["written"][:16].replace("T", " "))  # fmt: skip
     Console(stderr=True).print(table)
