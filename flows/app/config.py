@@ -98,8 +98,7 @@ class Config(Section):
         """
         dump = self.model_dump(mode="json", include=set(names))
         for section, key in (("source", "path"), ("profile", "workers"), ("profile", "bundle_size"),
-                             ("profile", "verify"), ("shards", "processes"),
-                             ("training", "device")):  # fmt: skip
+                             ("profile", "verify"), ("training", "device")):  # fmt: skip
             dump.get(section, {}).pop(key, None)
         return digest(dump)
 

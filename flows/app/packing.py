@@ -36,8 +36,7 @@ def write_raw(
     kept = samples.filter(~pl.col("sample_id").is_in(sorted(unreadable))).with_columns(*columns)
     ledger = build_ledger(samples, unreadable=unreadable)
     spec = _spec("raw", source, samples, config, classes=classes_of(samples))
-    return write_manifest(out, read_batches(source, kept), ledger, spec,
-                          processes=config.shards.processes, wait_s=WAIT_S)  # fmt: skip
+    return write_manifest(out, read_batches(source, kept), ledger, spec, wait_s=WAIT_S)
 
 
 def write_cleaned(
@@ -65,8 +64,7 @@ def write_cleaned(
     spec = _spec("cleaned", source, samples, config, classes=tuple(classes), checks=checks)
     batches = read_batches(source, kept.sort("sample_id"), tables["repairs"])
     return write_manifest(out, batches, ledger, spec, parent=parent, make_current=make_current,
-                          fills=_fills(filled, tables["repairs"]),
-                          processes=config.shards.processes, wait_s=WAIT_S)  # fmt: skip
+                          fills=_fills(filled, tables["repairs"]), wait_s=WAIT_S)  # fmt: skip
 
 
 def _fills(filled: Proposed | None, repairs: pl.DataFrame) -> Any:

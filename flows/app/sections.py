@@ -251,16 +251,13 @@ class DriftSection(Section):
 
 
 class ShardsSection(Section):
-    """[shards]: how cleaned data is stored. The number of processes changes no result."""
+    """[shards]: how cleaned data is stored."""
 
     layout: Literal["train", "archive"] = Field(
         "train", description="train: images as they are; archive: everything compressed."
     )
     shard_bytes: int = Field(
         256 << 20, ge=1 << 16, le=1 << 30, description="Largest average shard, bytes."
-    )
-    processes: int = Field(
-        0, ge=0, description="Processes that encode; 0 takes one for each core, 1 below 1 GiB."
     )
 
 

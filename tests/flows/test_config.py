@@ -80,10 +80,10 @@ def test_paths_start_from_the_file(tmp_path: Path) -> None:
 
 
 def test_result_digest_is_free_of_places() -> None:
-    """Folders, processes and report settings do not change the digest of results; a seed does."""
+    """Folders, workers and report settings do not change the digest of results; a seed does."""
     base = read_config(RIGHT)
     moved = read_config({**RIGHT, "source": {"path": "elsewhere"}, "profile": {"workers": 3},
-                         "shards": {"processes": 2}, "report": {"title": "x"}})  # fmt: skip
+                         "report": {"title": "x"}})  # fmt: skip
     seeded = read_config({**RIGHT, "split": {"seed": 1}})
     assert moved.result_digest == base.result_digest
     assert seeded.result_digest != base.result_digest

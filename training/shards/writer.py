@@ -13,7 +13,6 @@ the hash of its key alone, so a dropped sample changes its own shard and the oth
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -35,8 +34,6 @@ from training.shards.shard import Plan, write_shard
 from training.shards.spill import Runs, Spill, count_bits
 from training.shards.store import locked, point_current, put
 from training.shards.workers import spread
-
-FEW_BYTES = 2**30  # below, starting processes costs more than they save
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +84,7 @@ def write_manifest(
     any order. ledger: pyarrow Table as `settle` takes it (see `build_ledger`), one row for each
     input sample. parent: digest of the raw manifest that these rows were cleaned from. fills: the
     cells that were filled, if any. processes: that encode shards, with the same bytes for any
-    number; 0: one for each core if the rows exceed 1 GiB. wait_s: seconds to wait for another
-    writer of this store.
+    number; two did not pay on two cores. wait_s: seconds to wait for another writer of this store.
     Memory: twice a shard for each process, and the ledger; of a table the rows that its encoding is
     fitted on, too. Disk: one copy of the rows beside the shards until the end. A killed or failed
     write leaves `CURRENT` as it was; a second one skips shards that are there.
@@ -106,7 +102,7 @@ def write_manifest(
         bits = {name: _bits(before.get(name), total, spec) for name, total in runs.totals.items()}
         schema, entry = describe_schema(runs.schema)
         plan = Plan(out, runs, bits, schema, spec.layout)
-        written = _write_shards(plan, processes or _crew(runs))
+        written = _write_shards(plan, processes)
         placed = pl.concat(one.rows for one in written)
         books = settle(ledger, placed)
         manifest = Manifest(
@@ -147,12 +143,6 @@ def _collect(spill: Spill, batches: Iterable[Any], spec: ShardSpec) -> Runs:
         if batch.num_rows:
             spill.add(*shape(batch))
     return spill.finish()
-
-
-def _crew(runs: Runs) -> int:
-    """How many processes pay: one for each core, or none beside this one for a small set."""
-    size = sum(total[1] for total in runs.totals.values())
-    return 1 if size < FEW_BYTES else len(os.sched_getaffinity(0))
 
 
 def _bits(before: Split | None, total: tuple[int, int], spec: ShardSpec) -> int:
