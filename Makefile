@@ -15,6 +15,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
 	$(BIN)/python -c "from checks.metrics.image_worker import compile_kernels; compile_kernels()"
 	$(BIN)/python -c "from checks.metrics.tabular_tally import compile_kernels; compile_kernels()"
+	$(BIN)/python -c "from training.shards.resize_kernel import compile_kernels; compile_kernels()"
 	touch $@
 
 data/digits_truth.parquet: $(INSTALLED) data/make_defects.py data/image_defects.py data/digits.py

@@ -2,8 +2,8 @@
 
 Chosen = tuple[tuple[str, str, str], ...]  # benchmark, its name of the figure, words for a reader
 RANGES = (  # their intervals are the least and the greatest of few draws or timings
-    "cells", "contracts", "images", "label_amount", "label_ranking", "label_values", "tables",
-    "workers",
+    "cells", "contracts", "images", "label_amount", "label_ranking", "label_values", "loader",
+    "shards", "tables", "workers",
 )  # fmt: skip
 README_FIGURES = ("verdicts", "demos")
 IMAGE_FIGURES: Chosen = (
@@ -118,4 +118,43 @@ LABEL_FIGURES: Chosen = (
     ("label_cleaning", "mlp_clean_default_gain", "accuracy by cleaning where every label is right"),
     ("label_cleaning", "mlp_noise40_default_worst_class_change",
      "accuracy of the worst class after cleaning, 40 % wrong"),
+)  # fmt: skip
+
+
+SHARD_FIGURES: Chosen = (
+    ("shards", "verified shuffled read, small", "shuffled read, every row proven, small"),
+    ("shards", "verified shuffled read, photo", "the same, photo"),
+    ("shards", "LitData's own format / ours, small",
+     "the same: LitData's own format, unproven, over ours, small"),
+    ("shards", "LitData's own format / ours, photo", "the same, photo"),
+    ("shards", "Hugging Face Arrow ds[i] / ours, small", "Hugging Face Arrow over ours, small"),
+    ("shards", "Hugging Face Arrow ds[i] / ours, photo", "the same, photo"),
+    ("shards", "MDS ds[i] / ours, small", "MDS over ours, small"),
+    ("shards", "WebDataset / ours, small", "WebDataset over ours, small"),
+    ("shards", "disk against JPEG, train layout, photo",
+     "bytes on disk over those of the JPEGs, index included, photo"),
+    ("shards", "disk against JPEG, train layout, small", "the same, small"),
+    ("shards", "disk against JPEG, archive layout, small", "the same, small, layout archive"),
+    ("shards", "share read for labels, photo",
+     "labels, keys and schema of the photos: share of the bytes read"),
+    ("shards", "first batch after resume at 90 % of 100M rows",
+     "first batch after a resume at 90 % of 100M rows, from the manifest on"),
+    ("loader", "ours / ImageFolder with Pillow and 2 processes, photo",
+     "JPEG to a uint8 batch of 224 px: CPU time of ours over ImageFolder, Pillow, 2 workers"),
+    ("loader", "ours / ImageFolder with Pillow and 2 processes, crop", "the same, cropped only"),
+    ("loader", "ours / ImageFolder with Pillow and 2 processes, small", "the same, 32 px, small"),
+    ("loader", "threads / processes, same decoder, photo",
+     "224 px: threads over two worker processes, same decoder"),
+    ("loader", "Pillow loader with 0 processes / resident, CIFAR size",
+     "32 x 32 px, moved and mirrored: a Pillow loader over resident images"),
+    ("shard_flips", "flips found by verify", "1,000 flipped bits of any file: found by verify"),
+    ("shard_flips", "payload flips found by reading, row named",
+     "those in images: refused when read, with shard and row"),
+    ("shard_flips", "flips that gave other pixels, labels or values",
+     "flips that changed what is read without a word"),
+    ("shard_digests", "image: distinct digests",
+     "images: digests over 1, 2 and 8 threads, 3 runs, 1 and 2 processes, 30 kills"),
+    ("shard_digests", "table: distinct digests", "a table: the same"),
+    ("shard_scale", "write: peak", "20 GB written: memory"),
+    ("shard_scale", "read: peak", "the same, read and proven: memory"),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from bench.chosen import (
     LABEL_FIGURES,
     RANGES,
     README_FIGURES,
+    SHARD_FIGURES,
     TABLE_FIGURES,
     Chosen,
 )
@@ -37,6 +38,7 @@ def write_pages() -> dict[Path, str]:
     filled = _fill(filled, "images", _figures(IMAGE_FIGURES))
     filled = _fill(filled, "tables", _figures(TABLE_FIGURES))
     filled = _fill(filled, "labels", _figures(LABEL_FIGURES))
+    filled = _fill(filled, "shards", _figures(SHARD_FIGURES))
     return {
         ROOT / "docs" / "checks.md": "\n".join(_catalogue()) + "\n",
         ROOT / "docs" / "config.md": "\n".join(_configuration()) + "\n",

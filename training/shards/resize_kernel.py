@@ -55,6 +55,13 @@ def resize_square(source: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> None:
     _take_colours(whole, pixels)
 
 
+def compile_kernels() -> None:
+    """Compile both orders once; numba keeps the result on disk (`make` calls this)."""
+    pixels = np.empty((2, 2, 3), np.uint8)
+    for shape in ((5, 8, 4), (9, 3, 4)):
+        resize_square(np.zeros(shape, np.uint8), pixels)
+
+
 @_compiled
 def _weigh(length: int, start: float, side: int, size: int) -> Any:
     """What each of `size` pixels is made of: its first source pixel, their number, their weights.
