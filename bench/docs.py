@@ -139,9 +139,14 @@ def _origins(told: list[dict[str, Any]]) -> Iterator[str]:
 def _figure(label: str, figure: dict[str, Any], kind: str) -> str:
     unit = f" {figure['unit']}" if figure.get("unit") else ""
     low, high = figure.get("interval") or ("", "")
-    interval = f"{kind}{low:.3g} to {high:.3g}" if low != "" else ""
-    value = f"{figure['value']:.3g}{unit}"
+    interval = f"{kind}{_number(low)} to {_number(high)}" if low != "" else ""
+    value = f"{_number(figure['value'])}{unit}"
     return f"| {label} | {value} | {interval} | {figure['n']:,} | {_target(figure)} |"
+
+
+def _number(value: float) -> str:
+    """Three digits, or all that stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - as said
 
 
 def _target(figure: dict[str, Any]) -> str:
@@ -150,7 +155,7 @@ def _target(figure: dict[str, Any]) -> str:
         return ""
     higher = figure["better"] == "higher"
     met = value >= target if higher else value <= target
-    return f"{'&ge;' if higher else '&le;'} {target:g}{'' if met else ', **missed**'}"
+    return f"{'&ge;' if higher else '&le;'} {target:,g}{'' if met else ', **missed**'}"
 
 
 def main() -> None:
