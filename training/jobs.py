@@ -256,6 +256,8 @@ def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:
                 np.save(folder / f"{arm}.{part}.npy", array)
     for at, mask in enumerate(arms.groups.values()):
         np.save(folder / f"group{at}.npy", mask)
+    if arms.order is not None:
+        np.save(folder / "order.npy", arms.order)
     told = {
         "kind": data.kind, "classes": data.classes, "levels": data.levels,
         "groups": list(arms.groups),
@@ -284,7 +286,7 @@ def open_pool(folder: Path) -> tuple[TrainingData, Arms]:
     assert arms["raw"] is not None
     assert arms["cleaned"] is not None
     groups = {name: read(f"group{at}") for at, name in enumerate(told["groups"])}
-    return data, Arms(arms["raw"], arms["cleaned"], arms["oracle"], groups)
+    return data, Arms(arms["raw"], arms["cleaned"], arms["oracle"], groups, read("order"))
 
 
 def _reside(data: TrainingData, device: torch.device) -> Pictures | Rows:

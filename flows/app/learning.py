@@ -190,6 +190,8 @@ def compare_arms(
         tiers=own.tiers, seeds=own.seeds, steps=own.steps, batch_size=own.batch_size,
         image_size=image_side(config, run), device=own.device, margin=own.margin,
         optimiser=own.optimiser, ablations=own.ablations,
+        doses=own.doses, raw_shares=own.raw_shares, subsets=own.subsets,
+        equal_epochs=own.equal_epochs,
         leave_out=tuple(stored_name(name) for name in own.leave_out),
     )  # fmt: skip
     tell = progress or quiet
