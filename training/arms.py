@@ -21,9 +21,11 @@ Bools = NDArray[np.bool_]
 Longs = NDArray[np.int64]
 RAW, RAW_AGAIN, PILOT = "raw", "raw_again", "raw_pilot"
 CLEANED, RANDOM_DROP, ORACLE = "cleaned", "random_drop", "oracle"
+RANDOM_AGAIN = "random_drop_again"  # another draw of the control, for the audit of the harness
 CLEANED_EPOCHS = "cleaned_epochs"  # trained for as many epochs as raw, not as many steps
 FOLD, DOSE, SHARE, SUBSET = "fold", "dose", "raw", "set"
 _ORDER, _DRAW, _FOLDS = 1, 2, 7
+_ANOTHER = 3_000_003
 OTHER_SEEDS = {RAW_AGAIN: 1_000_003, PILOT: 2_000_003}
 
 
@@ -129,8 +131,9 @@ class Arms:
         fixed |= dict.fromkeys((CLEANED, CLEANED_EPOCHS), self.cleaned)
         if (arm := self.oracle if name == ORACLE else fixed.get(name)) is not None:
             return replace(arm, name=name)
-        if name == RANDOM_DROP:
-            return random_control(self.raw, self.cleaned, seed)
+        if name in (RANDOM_DROP, RANDOM_AGAIN):
+            draw = seed + (_ANOTHER if name == RANDOM_AGAIN else 0)
+            return replace(random_control(self.raw, self.cleaned, draw), name=name)
         kind, _, detail = name.partition(":")
         if kind in (FOLD, SHARE) and detail:
             return replace(self.raw, name=name, keep=self._kept(kind, detail, seed))

@@ -72,19 +72,22 @@ def plan_jobs(
     recipe: Recipe,
     runs: Sequence[tuple[str, int]],
     device: torch.device,
+    *,
+    heads: int = HEADS_PER_JOB,
 ) -> list[Job]:
-    """Return the jobs of a tier: single runs for images, batches of whole seeds for heads."""
+    """Return the jobs of a tier: single runs for images, batches of whole seeds for heads.
+
+    heads: about so many a job; small ones pay in larger batches.
+    """
     rows = _digest_rows(data)
-    return [
-        Job(recipe, batch, _digest(rows, data, arms, recipe, batch, device))
-        for batch in ([(run,) for run in runs] if data.images is not None else _by_seed(runs))
-    ]
+    parts = [(run,) for run in runs] if data.images is not None else _by_seed(runs, heads)
+    return [Job(recipe, batch, _digest(rows, data, arms, recipe, batch, device)) for batch in parts]
 
 
-def _by_seed(runs: Sequence[tuple[str, int]]) -> list[tuple[tuple[str, int], ...]]:
-    """Batches of about 24 runs that never part the arms of one seed."""
+def _by_seed(runs: Sequence[tuple[str, int]], heads: int) -> list[tuple[tuple[str, int], ...]]:
+    """Batches of about `heads` runs that never part the arms of one seed."""
     seeds = sorted({seed for _, seed in runs})
-    each = max(1, HEADS_PER_JOB * len(seeds) // len(runs))
+    each = max(1, heads * len(seeds) // len(runs))
     parts = [set(seeds[at : at + each]) for at in range(0, len(seeds), each)]
     return [tuple(run for run in runs if run[1] in part) for part in parts]
 

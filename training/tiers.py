@@ -86,7 +86,8 @@ def judged_runs(
     """Return runs by arm with the test labels and the chance that they are judged by."""
     test, val = data.rows_of(2), data.labels[curve_rows(data)]
     given = data.labels[test]
-    true = None if data.true_labels is None else data.true_labels[test]
+    known = None if data.true_labels is None else data.true_labels[test]
+    true = None if known is None else np.where(known >= 0, known, given)
     corrected = true is not None and bool((true != given).any())
     chance = float(np.bincount(val, minlength=len(data.classes)).max() / val.size)
     return Judged(by_arm, given, data.classes, chance, margin, true if corrected else None)
