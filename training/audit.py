@@ -29,10 +29,10 @@ from training.arms import (
     guard_arm,
     raw_arm,
 )
-from training.effects import judge_tier, pick
+from training.effects import pick
 from training.errors import TrainingError
 from training.jobs import Place, plan_jobs, rows_digest, run_jobs
-from training.tiers import judged_runs
+from training.tiers import compare_runs
 from training.trainer import Recipe, Run
 
 LOOKS = (6, 8, 12)
@@ -121,14 +121,6 @@ def audit_nulls(
             rates += _false_positives(pair, look, told[pair])
         rates += _coverage(look, told[FEWER])
     return rates
-
-
-def compare_runs(
-    data: TrainingData, raw: Sequence[Run], cleaned: Sequence[Run], pilots: Sequence[Run]
-) -> dict[str, Any]:
-    """Return what a report says of two sets of paired runs; raw is its own control."""
-    by_arm = {RAW: raw, CLEANED: cleaned, RAW_AGAIN: raw, RANDOM_DROP: raw, PILOT: pilots}
-    return judge_tier(judged_runs(data, by_arm))
 
 
 def _effects(told: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

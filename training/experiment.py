@@ -159,7 +159,8 @@ def compare(
         prepared, _ = clock.read()
         told, runs = run_tier(data, comparison.arms, plan, place, tell)
         trained = float(sum(run.cpu_s[-1] for run in runs))
-        tiers[tier] = {**told, "cpu_s": trained + prepared, "wall_s": clock.read()[1]}
+        tiers[tier] = {**told, "prepared_s": prepared, "cpu_s": trained + prepared}
+        tiers[tier]["wall_s"] = clock.read()[1]
         curves.append(curve_frame(tier, runs, comparison.data))
         if tier == primary:
             left = [run.dynamics for run in runs if run.dynamics is not None]

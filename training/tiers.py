@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from training.arms import CLEANED, CLEANED_EPOCHS, PILOT, RAW, Arms, TrainingData, guard_arm
+from training.arms import (
+    CLEANED,
+    CLEANED_EPOCHS,
+    PILOT,
+    RANDOM_DROP,
+    RAW,
+    RAW_AGAIN,
+    Arms,
+    TrainingData,
+    guard_arm,
+)
 from training.effects import Judged, judge_tier
 from training.jobs import Job, Place, plan_jobs, run_jobs
 from training.matching import match_compute, match_epochs
@@ -91,6 +101,14 @@ def judged_runs(
     corrected = true is not None and bool((true != given).any())
     chance = float(np.bincount(val, minlength=len(data.classes)).max() / val.size)
     return Judged(by_arm, given, data.classes, chance, margin, true if corrected else None)
+
+
+def compare_runs(
+    data: TrainingData, raw: Sequence[Run], cleaned: Sequence[Run], pilots: Sequence[Run]
+) -> dict[str, Any]:
+    """Return what a report says of two sets of paired runs; raw is its own control."""
+    by_arm = {RAW: raw, CLEANED: cleaned, RAW_AGAIN: raw, RANDOM_DROP: raw, PILOT: pilots}
+    return judge_tier(judged_runs(data, by_arm))
 
 
 def curve_frame(tier: str, runs: Sequence[Run], data: TrainingData) -> pl.DataFrame:

@@ -183,6 +183,31 @@ def audit(
 
 
 @app.command
+def levers(
+    target: str, *, out: Path | None = None, seeds: int = 5, only: tuple[str, ...] = (),
+    order: Literal["accuracy", "steps", "seconds"] = "accuracy",
+    json: Annotated[bool, Parameter(negative="")] = False,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:  # fmt: skip
+    """Weigh what else would have bought accuracy or speed, one change at a time, beside cleaning.
+
+    Args:
+        target: a gristmill.toml, or a run folder; what is not cleaned yet is cleaned first.
+        out: run folder (default: runs/<name>-<digest>).
+        seeds: paired runs of each change.
+        only: kinds of changes (default: all): width, depth, optimiser ...
+        order: what the table is ranked by.
+        json: print the rows as JSON on stdout.
+        debug: show tracebacks.
+    """
+    from flows.app.levers import pull_levers, show_levers  # noqa: PLC0415 - torch is slow
+
+    del debug  # `main` looks for it
+    show_levers(pull_levers(target, out, seeds=seeds, only=only, order=order), as_json=json)
+    return 0
+
+
+@app.command
 def checks(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     """List every check.
 
