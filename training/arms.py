@@ -7,21 +7,25 @@ and which row of the pool holds each one's features. Order and draws are pure fu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.augment import keyed_bits
+from training.doses import keep_share, name_subsets, take_surest, unite
 from training.errors import TrainingError
 
 Bools = NDArray[np.bool_]
 Longs = NDArray[np.int64]
 RAW, RAW_AGAIN, PILOT = "raw", "raw_again", "raw_pilot"
 CLEANED, RANDOM_DROP, ORACLE = "cleaned", "random_drop", "oracle"
-FOLD = "fold"
+RANDOM_AGAIN = "random_drop_again"  # another draw of the control, for the audit of the harness
+CLEANED_EPOCHS = "cleaned_epochs"  # trained for as many epochs as raw, not as many steps
+FOLD, DOSE, SHARE, SUBSET = "fold", "dose", "raw", "set"
 _ORDER, _DRAW, _FOLDS = 1, 2, 7
+_ANOTHER = 3_000_003
 OTHER_SEEDS = {RAW_AGAIN: 1_000_003, PILOT: 2_000_003}
 
 
@@ -82,13 +86,15 @@ class Arm:
 class Arms:
     """The fixed arms; `draw` gives the one that a seed trains on.
 
-    groups: for each group of checks, (n,) bool: the samples that the group changed.
+    groups: for each group of checks, (n,) bool: the samples that the group changed. order: (n,)
+    int64, the place of each sample, 0 where the checks are surest; None: no doses.
     """
 
     raw: Arm
     cleaned: Arm
     oracle: Arm | None = None
     groups: Mapping[str, Bools] = field(default_factory=dict)
+    order: Longs | None = None
 
     def names(self, *, ablations: bool = False) -> tuple[str, ...]:
         """Return the arms to run, raw first."""
@@ -97,36 +103,68 @@ class Arms:
         without = tuple(f"without:{g}" for g in self.groups) if ablations else ()
         return (RAW, RAW_AGAIN, CLEANED, RANDOM_DROP, *oracle, *alone, *without)
 
+    def steps_between(
+        self, doses: Sequence[float] = (), shares: Sequence[float] = (), *, subsets: bool = False
+    ) -> tuple[str, ...]:
+        """Return the arms between raw and cleaned, and the parts of raw.
+
+        doses: shares (0..1) of what cleaning changed, the surest first. shares: of raw's rows.
+        subsets: all sets of groups of checks.
+
+        Raises:
+            TrainingError: if subsets of more than 5 groups are asked for.
+        """
+        changes = self.order is not None and bool(changed(self.raw, self.cleaned).any())
+        return (
+            *(f"{DOSE}:{dose:g}" for dose in doses if changes),
+            *(f"{SHARE}:{share:g}" for share in shares),
+            *(name_subsets(list(self.groups)) if subsets and self.groups else ()),
+        )
+
     def draw(self, name: str, seed: int) -> Arm:
         """Return the arm `name` as seed `seed` trains on it.
 
         Raises:
             TrainingError: if nothing here has that name.
         """
-        if name in (RAW, RAW_AGAIN, PILOT):
-            return replace(self.raw, name=name)
-        if name == CLEANED:
-            return self.cleaned
-        if name == ORACLE and self.oracle is not None:
-            return self.oracle
-        if name == RANDOM_DROP:
-            return random_control(self.raw, self.cleaned, seed)
-        kind, _, group = name.partition(":")
-        if kind == FOLD:
-            fold, folds = (int(part) for part in group.split("/"))
-            kept = self.raw.keep & (assign_folds(self.raw.keep.size, folds) != fold)
-            return replace(self.raw, name=name, keep=kept)
-        if group in self.groups and kind in ("only", "without"):
-            return self._ablation(kind, group)
+        fixed = dict.fromkeys((RAW, RAW_AGAIN, PILOT), self.raw)
+        fixed |= dict.fromkeys((CLEANED, CLEANED_EPOCHS), self.cleaned)
+        if (arm := self.oracle if name == ORACLE else fixed.get(name)) is not None:
+            return replace(arm, name=name)
+        if name in (RANDOM_DROP, RANDOM_AGAIN):
+            draw = seed + (_ANOTHER if name == RANDOM_AGAIN else 0)
+            return replace(random_control(self.raw, self.cleaned, draw), name=name)
+        kind, _, detail = name.partition(":")
+        if kind in (FOLD, SHARE) and detail:
+            return replace(self.raw, name=name, keep=self._kept(kind, detail, seed))
+        if (touched := self._touched(kind, detail)) is not None:
+            return mix(name, self.raw, self.cleaned, touched)
         raise TrainingError("experiment", "no arm has this name", got=name)
 
-    def _ablation(self, kind: str, group: str) -> Arm:
-        """Change what `group` asked for (only), or all but what it alone asked for (without)."""
-        touched = self.groups[group]
-        if kind == "without":
-            rest = [mask for name, mask in self.groups.items() if name != group]
-            touched = np.any([~touched, *rest], axis=0)
-        return mix(f"{kind}:{group}", self.raw, self.cleaned, touched)
+    def _kept(self, kind: str, detail: str, seed: int) -> Bools:
+        """All folds but one, or a share of the rows."""
+        if kind == SHARE:
+            return keep_share(self.raw.labels, self.raw.keep, float(detail), seed)
+        fold, folds = (int(part) for part in detail.split("/"))
+        kept: Bools = self.raw.keep & (assign_folds(self.raw.keep.size, folds) != fold)
+        return kept
+
+    def _touched(self, kind: str, detail: str) -> Bools | None:
+        """The samples that an arm between raw and cleaned treats as cleaned does.
+
+        only: what the group asked for. without: all but what it alone asked for.
+        """
+        if kind == DOSE and self.order is not None:
+            return take_surest(self.order, changed(self.raw, self.cleaned), float(detail))
+        if kind == SUBSET:
+            return unite(self.groups, detail)
+        if detail not in self.groups or kind not in ("only", "without"):
+            return None
+        if kind == "only":
+            return self.groups[detail]
+        rest = [mask for name, mask in self.groups.items() if name != detail]
+        left: Bools = np.any([~self.groups[detail], *rest], axis=0)
+        return left
 
 
 def fold_names(folds: int) -> tuple[str, ...]:
@@ -186,6 +224,15 @@ def raw_arm(data: TrainingData) -> Arm:
     rows = data.train
     n = rows.size
     return Arm(RAW, np.ones(n, bool), np.ones(n, np.float32), data.labels[rows], rows)
+
+
+def changed(raw: Arm, other: Arm) -> Bools:
+    """Return (n,) bool: the samples that `other` treats differently."""
+    touched: Bools = (
+        (raw.keep != other.keep) | (raw.labels != other.labels)
+        | (raw.weights != other.weights) | (raw.rows != other.rows)
+    )  # fmt: skip
+    return touched
 
 
 def mix(name: str, base: Arm, treated: Arm, touched: Bools) -> Arm:

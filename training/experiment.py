@@ -11,7 +11,8 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ import numpy as np
 import polars as pl
 import torch
 
-from training.arms import PILOT, TrainingData, guard_arm
+from training.arms import Arms, TrainingData
 from training.dynamics import dynamics_frame
-from training.effects import Judged, judge_tier, pick
+from training.effects import pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
-from training.jobs import Place, plan_jobs, repeatable, rows_digest, run_jobs
+from training.jobs import Place, repeatable, rows_digest
+from training.matching import MATCHED_ON
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
-from training.trainer import Clock, Recipe, Run, curve_rows
+from training.tiers import TierPlan, curve_frame, run_tier
+from training.trainer import Clock, Recipe
 
 TIERS = ("probe", "train")
 HELD_OUT = {"val_digest": 1, "test_digest": 2}
@@ -44,7 +47,10 @@ class ExperimentOptions:
     a CPU, None for all cores.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
-    leave_out: columns of a table that are not read.
+    doses: shares (0..1) of what cleaning changed, surest first (`training.doses.rank_reasons`);
+    raw_shares: shares of raw's rows; subsets: all sets of at most 5 groups of checks; each an arm
+    of the probe tier. equal_epochs: train cleaned once more for as many epochs as raw, where rows
+    were dropped. leave_out: columns of a table that are not read.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -58,6 +64,10 @@ class ExperimentOptions:
     margin: float = 0.003
     optimiser: str = "sgd"
     ablations: bool = False
+    doses: tuple[float, ...] = ()
+    raw_shares: tuple[float, ...] = ()
+    subsets: bool = False
+    equal_epochs: bool = False
     groups: Mapping[str, Sequence[str]] | None = None
     leave_out: tuple[str, ...] = ()
 
@@ -75,6 +85,12 @@ class ExperimentOptions:
             if (value := getattr(self, name)) is not None and value < bound:
                 allowed = f"At least {bound}."
                 raise TrainingError(f"training.{name}", "too small", got=value, allowed=allowed)
+        for name in ("doses", "raw_shares"):
+            if wrong := [share for share in getattr(self, name) if not 0 < share < 1]:
+                raise TrainingError(
+                    f"training.{name}", "no such share", got=wrong[0],
+                    allowed="Above 0 and below 1.",
+                )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,9 +151,16 @@ def compare(
     before = {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}
     tiers: dict[str, dict[str, Any]] = {}
     curves, primary = [], options.tiers[-1] if "train" not in options.tiers else "train"
+    place = Place(cache, options.workers or os.cpu_count() or 1, device)
     for tier in options.tiers:
-        place = Place(cache, options.workers or os.cpu_count() or 1, device)
-        tiers[tier], runs = _run_tier(tier, comparison, options, place, progress)
+        clock, tell = Clock(), None if progress is None else partial(progress, tier)
+        data = tier_data(comparison.data, tier)
+        plan = plan_tier(choose_recipe(data, tier, options), comparison.arms, options)
+        prepared, _ = clock.read()
+        told, runs = run_tier(data, comparison.arms, plan, place, tell)
+        trained = float(sum(run.cpu_s[-1] for run in runs))
+        tiers[tier] = {**told, "prepared_s": prepared, "cpu_s": trained + prepared}
+        tiers[tier]["wall_s"] = clock.read()[1]
         curves.append(curve_frame(tier, runs, comparison.data))
         if tier == primary:
             left = [run.dynamics for run in runs if run.dynamics is not None]
@@ -150,7 +173,7 @@ def compare(
         "device": device.type,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "seeds": options.seeds,
-        "facts": dict(comparison.facts),
+        "facts": {**comparison.facts, "compute_matched_on": MATCHED_ON},
         "tiers": tiers,
         "primary_tier": primary,
         "verdict": tiers[primary]["verdict"],
@@ -212,69 +235,19 @@ def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> 
     return Recipe(tier, steps, size, 1e-3, 0.1, embedding=8)
 
 
-def _run_tier(
-    tier: str,
-    comparison: Comparison,
-    options: ExperimentOptions,
-    place: Place,
-    progress: Progress | None,
-) -> tuple[dict[str, Any], list[Run]]:
-    clock = Clock()
-    data, arms = tier_data(comparison.data, tier), comparison.arms
-    recipe = choose_recipe(data, tier, options)
-    names = arms.names(ablations=options.ablations and tier == "probe")
-    for name in names:
-        guard_arm(data, arms.draw(name, 0))
-    wanted = [(name, seed) for seed in range(options.seeds) for name in names]
-    wanted += [(PILOT, seed) for seed in range(options.pilots)]
-    prepared, _ = clock.read()
-    jobs = plan_jobs(data, arms, recipe, wanted, place.device)
-    tell = None if progress is None else lambda done, total: progress(tier, done, total)
-    runs = run_jobs(data, arms, jobs, place, tell)
-    by_arm = {
-        name: sorted((r for r in runs if r.arm == name), key=lambda r: r.seed)
-        for name in (*names, PILOT)
-    }
-    report = judge_tier(_judged(data, by_arm, options.margin))
-    trained = float(sum(run.cpu_s[-1] for run in runs))
-    _, wall = clock.read()
-    return {
-        **report,
-        "steps": recipe.steps,
-        "batch_size": recipe.batch_size,
-        "recipe": asdict(recipe),
-        "seeds": options.seeds,
-        "cpu_s": trained + prepared,
-        "wall_s": wall,
-    }, runs
-
-
-def _judged(data: TrainingData, by_arm: Mapping[str, list[Run]], margin: float) -> Judged:
-    test, val = data.rows_of(2), data.labels[curve_rows(data)]
-    given = data.labels[test]
-    true = None if data.true_labels is None else data.true_labels[test]
-    corrected = true is not None and bool((true != given).any())
-    chance = float(np.bincount(val, minlength=len(data.classes)).max() / val.size)
-    return Judged(by_arm, given, data.classes, chance, margin, true if corrected else None)
-
-
-def curve_frame(tier: str, runs: Sequence[Run], data: TrainingData) -> pl.DataFrame:
-    """Return one row for each evaluation: the Curves table, test figures at the last step only."""
-    labels, frames = data.labels[data.rows_of(2)], []
-    for run in runs:
-        last = np.arange(run.steps.size) == run.steps.size - 1
-        hits = float((run.test_pred == labels).mean())
-        columns = {
-            "step": run.steps, "samples": run.samples, "cpu_s": run.cpu_s, "wall_s": run.wall_s,
-            "val_acc": run.val_acc, "val_nll": run.val_nll,
-            "test_acc": [hits if at else None for at in last],
-            "test_nll": [run.test_nll if at else None for at in last],
-        }  # fmt: skip
-        who = (pl.lit(tier).alias("tier"), pl.lit(run.arm).alias("arm"))
-        seed = pl.lit(run.seed, pl.Int64).alias("seed")
-        schema = {"test_acc": pl.Float64, "test_nll": pl.Float64}
-        frames.append(pl.DataFrame(columns, schema_overrides=schema).select(*who, seed, pl.all()))
-    return pl.concat(frames)
+def plan_tier(recipe: Recipe, arms: Arms, options: ExperimentOptions) -> TierPlan:
+    """Return the arms of a tier: those that judge in all, those that explain in the probe tier."""
+    probing = recipe.tier == "probe"
+    between = arms.steps_between(options.doses, options.raw_shares, subsets=options.subsets)
+    return TierPlan(
+        recipe=recipe,
+        names=arms.names(ablations=options.ablations and probing),
+        between=between if probing else (),
+        seeds=options.seeds,
+        pilots=options.pilots,
+        equal_epochs=options.equal_epochs,
+        margin=options.margin,
+    )
 
 
 def _agreement(tiers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.arms import RAW, Arm, TrainingData, batches, keyed_seed
+from training.curriculum import weigh_hardest
 from training.dynamics import Watch
 from training.optim import AdamW, Average, warm_up
 from training.trainer import Clock, Recipe, Run, conclude, curve_rows, finished, score
@@ -198,7 +199,7 @@ def fit_heads(
             read(step, predict)
         if step < recipe.steps:
             batch, factor = next(feed), warm_up(step, recipe.steps)
-            logits = _advance(heads, mover, batch, recipe.label_smoothing, factor)
+            logits = _advance(heads, mover, batch, recipe, factor)
             if note is not None:
                 note(batch, logits)
             average.update()
@@ -222,9 +223,7 @@ def _feed(
         yield Batch(numbers, codes, given, own, at, epochs)
 
 
-def _advance(
-    heads: Heads, mover: AdamW, batch: Batch, label_smoothing: float, factor: float
-) -> Tensor:
+def _advance(heads: Heads, mover: AdamW, batch: Batch, recipe: Recipe, factor: float) -> Tensor:
     """Take one step of every member and return the logits (M, B, classes) that led to it.
 
     The sum over members keeps their gradients apart.
@@ -232,9 +231,13 @@ def _advance(
     logits: Tensor = heads(batch.numbers, batch.codes)
     losses = functional.cross_entropy(
         logits.flatten(0, 1), batch.labels.flatten(), reduction="none",
-        label_smoothing=label_smoothing,
+        label_smoothing=recipe.label_smoothing,
     )  # fmt: skip
-    total = (losses * batch.weights.flatten()).sum() / batch.labels.shape[1]
+    weighted = losses * batch.weights.flatten()
+    if recipe.hardest < 1:
+        by_member = weighted.view(batch.labels.shape)
+        weighted = (by_member * weigh_hardest(by_member, recipe.hardest)).flatten()
+    total = weighted.sum() / batch.labels.shape[1]
     total.backward()  # type: ignore[no-untyped-call]
     mover.step(factor)
     return logits.detach()

@@ -35,7 +35,7 @@ from training.heads import Rows, train_heads
 from training.shards.store import write_atomic
 from training.trainer import Pictures, Recipe, Run, train
 
-ENGINE = 3  # raise when training changes what a run gives
+ENGINE = 4  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
 DAMAGED = (  # all that reading a spoiled .npz can raise
     OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, TypeError, struct.error,
@@ -72,19 +72,22 @@ def plan_jobs(
     recipe: Recipe,
     runs: Sequence[tuple[str, int]],
     device: torch.device,
+    *,
+    heads: int = HEADS_PER_JOB,
 ) -> list[Job]:
-    """Return the jobs of a tier: single runs for images, batches of whole seeds for heads."""
+    """Return the jobs of a tier: single runs for images, batches of whole seeds for heads.
+
+    heads: about so many a job; small ones pay in larger batches.
+    """
     rows = _digest_rows(data)
-    return [
-        Job(recipe, batch, _digest(rows, data, arms, recipe, batch, device))
-        for batch in ([(run,) for run in runs] if data.images is not None else _by_seed(runs))
-    ]
+    parts = [(run,) for run in runs] if data.images is not None else _by_seed(runs, heads)
+    return [Job(recipe, batch, _digest(rows, data, arms, recipe, batch, device)) for batch in parts]
 
 
-def _by_seed(runs: Sequence[tuple[str, int]]) -> list[tuple[tuple[str, int], ...]]:
-    """Batches of about 24 runs that never part the arms of one seed."""
+def _by_seed(runs: Sequence[tuple[str, int]], heads: int) -> list[tuple[tuple[str, int], ...]]:
+    """Batches of about `heads` runs that never part the arms of one seed."""
     seeds = sorted({seed for _, seed in runs})
-    each = max(1, HEADS_PER_JOB * len(seeds) // len(runs))
+    each = max(1, heads * len(seeds) // len(runs))
     parts = [set(seeds[at : at + each]) for at in range(0, len(seeds), each)]
     return [tuple(run for run in runs if run[1] in part) for part in parts]
 
@@ -256,6 +259,8 @@ def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:
                 np.save(folder / f"{arm}.{part}.npy", array)
     for at, mask in enumerate(arms.groups.values()):
         np.save(folder / f"group{at}.npy", mask)
+    if arms.order is not None:
+        np.save(folder / "order.npy", arms.order)
     told = {
         "kind": data.kind, "classes": data.classes, "levels": data.levels,
         "groups": list(arms.groups),
@@ -284,7 +289,7 @@ def open_pool(folder: Path) -> tuple[TrainingData, Arms]:
     assert arms["raw"] is not None
     assert arms["cleaned"] is not None
     groups = {name: read(f"group{at}") for at, name in enumerate(told["groups"])}
-    return data, Arms(arms["raw"], arms["cleaned"], arms["oracle"], groups)
+    return data, Arms(arms["raw"], arms["cleaned"], arms["oracle"], groups, read("order"))
 
 
 def _reside(data: TrainingData, device: torch.device) -> Pictures | Rows:

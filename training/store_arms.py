@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, guard_arm, raw_arm
+from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, changed, guard_arm, raw_arm
+from training.doses import rank_reasons
 from training.encoder import Encoder, fit_encoder
 from training.encoding import encoder_of
 from training.errors import TrainingError
@@ -87,7 +88,10 @@ def load_comparison(
     cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
     cleaned_one = replace(cleaned_one, held=_read_twins(data, twins, len(repaired)))
     data, oracle = _use_truth(data, raw_one, ledger, truth)
-    arms = Arms(raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups))
+    arms = Arms(
+        raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups),
+        rank_reasons(ledger, data.keys[data.train].tolist()),
+    )  # fmt: skip
     held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
     facts = {**_facts(data, arms, leaks), "held_out_changes_ignored": len(held_out)}
     facts["held_out_filled"] = int(twins.size)
@@ -311,15 +315,6 @@ def _use_truth(
     labels = true_labels[data.train]
     oracle = Arm(ORACLE, ~copy[data.train], raw.weights, labels, raw.rows)
     return replace(data, true_labels=true_labels), oracle
-
-
-def changed(raw: Arm, other: Arm) -> NDArray[np.bool_]:
-    """Return (n,) bool: the samples that `other` treats differently."""
-    touched: NDArray[np.bool_] = (
-        (raw.keep != other.keep) | (raw.labels != other.labels)
-        | (raw.weights != other.weights) | (raw.rows != other.rows)
-    )  # fmt: skip
-    return touched
 
 
 def _groups(

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from training.arms import RAW, Arm, TrainingData, batches, held_out_rows, keyed_seed
 from training.augment import augment
+from training.curriculum import weigh_hardest
 from training.dynamics import Watch, margins
 from training.models import SmallNet, build, whitening_filters
 from training.optim import Average, optimisers, warm_up
@@ -30,7 +31,8 @@ class Recipe:
     steps: optimiser steps, of batch_size samples each. evals: points of the curve after step 0.
     ema_share: the averaged weights remember this share of all steps. hidden: width of a head.
     embedding: width of a category's vector, 0 for none (codes are in the features then).
-    flip, translate_px: augmentation of images. label_smoothing: 0..1.
+    flip, translate_px: augmentation of images. label_smoothing: 0..1. hardest: share of each batch,
+    by the highest loss, that a step learns from (0..1, 1 all).
     """
 
     tier: str
@@ -46,6 +48,7 @@ class Recipe:
     embedding: int = 0
     flip: bool = False
     translate_px: int = 2
+    hardest: float = 1.0
 
     def eval_steps(self) -> list[int]:
         """Return the steps at which the curve is read: 0 first, the last step last.
@@ -147,7 +150,7 @@ def train(pictures: Pictures, arm: Arm, seed: int, recipe: Recipe) -> Run:
         )  # fmt: skip
         given = torch.from_numpy(arm.labels[positions]).to(pictures.device)
         logits = net.train()(images)
-        loss = weighted_loss(logits, given, weights[positions], recipe.label_smoothing)
+        loss = weighted_loss(logits, given, weights[positions], recipe)
         loss.backward()  # type: ignore[no-untyped-call]
         if watch is not None:
             watch.record(positions[None], epochs, logits.detach()[None], given[None])
@@ -168,11 +171,16 @@ def train(pictures: Pictures, arm: Arm, seed: int, recipe: Recipe) -> Run:
 
 
 def weighted_loss(
-    logits: Tensor, labels: Tensor, weights: NDArray[np.float32], smoothing: float
+    logits: Tensor, labels: Tensor, weights: NDArray[np.float32], recipe: Recipe
 ) -> Tensor:
-    """Return the batch's mean of weight times cross entropy."""
-    losses = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-    return (losses * torch.from_numpy(weights).to(logits.device)).mean()
+    """Return the batch's mean of weight times cross entropy, of its hardest share if asked for."""
+    losses = functional.cross_entropy(
+        logits, labels, reduction="none", label_smoothing=recipe.label_smoothing
+    )
+    weighted = losses * torch.from_numpy(weights).to(logits.device)
+    if recipe.hardest < 1:
+        weighted = weighted * weigh_hardest(weighted, recipe.hardest)
+    return weighted.mean()
 
 
 def conclude(watch: Watch, final_MNK: Tensor, arms: Sequence[Arm]) -> NDArray[np.float32]:

@@ -160,6 +160,54 @@ def suggest(
 
 
 @app.command
+def audit(
+    run: Path | None = None, /, *, experiments: int = 100, seeds: tuple[int, ...] = (6, 8, 12),
+    json: Annotated[bool, Parameter(negative="")] = False,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:  # fmt: skip
+    """Test the experiment itself: false alarms where nothing differs, and intervals' coverage.
+
+    Args:
+        run: folder of a run that has been cleaned, whose rows are used (default: made data).
+        experiments: how many are repeated.
+        seeds: of an arm; several numbers, each is told.
+        json: print the rates as JSON on stdout.
+        debug: show tracebacks.
+    """
+    from flows.app.auditing import audit_harness, show_audit  # noqa: PLC0415 - torch is slow
+
+    del debug  # `main` looks for it
+    told = audit_harness(run, experiments=experiments, seeds=seeds)
+    show_audit(told, as_json=json)
+    return 1 if told["odd"] or not told["bound_told"] else 0
+
+
+@app.command
+def levers(
+    target: str, *, out: Path | None = None, seeds: int = 5, only: tuple[str, ...] = (),
+    order: Literal["accuracy", "steps", "seconds"] = "accuracy",
+    json: Annotated[bool, Parameter(negative="")] = False,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:  # fmt: skip
+    """Weigh what else would have bought accuracy or speed, one change at a time, beside cleaning.
+
+    Args:
+        target: a gristmill.toml, or a run folder; what is not cleaned yet is cleaned first.
+        out: run folder (default: runs/<name>-<digest>).
+        seeds: paired runs of each change.
+        only: kinds of changes (default: all): width, depth, optimiser ...
+        order: what the table is ranked by.
+        json: print the rows as JSON on stdout.
+        debug: show tracebacks.
+    """
+    from flows.app.levers import pull_levers, show_levers  # noqa: PLC0415 - torch is slow
+
+    del debug  # `main` looks for it
+    show_levers(pull_levers(target, out, seeds=seeds, only=only, order=order), as_json=json)
+    return 0
+
+
+@app.command
 def checks(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     """List every check.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,9 @@ from training.features import compute_features, reduce
 from training.jobs import repeatable
 from training.resident import Resident, load_resident
 from training.store_arms import load_raw
+
+if TYPE_CHECKING:
+    from training.experiment import ExperimentOptions
 
 SIDE_MAX_PX, SIDE_MIN_PX, SIDE_STEP_PX = 32, 16, 4
 TABLE_WIDTH = 64  # columns of a table's feature vector after the principal components
@@ -174,6 +177,21 @@ def _frame(part: Resident) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
+    """Return what [training] says, with the side of this run's images."""
+    from training.experiment import ExperimentOptions  # noqa: PLC0415 - scipy is slow to import
+
+    own = config.training
+    return ExperimentOptions(
+        tiers=own.tiers, seeds=own.seeds, steps=own.steps, batch_size=own.batch_size,
+        image_size=image_side(config, run), device=own.device, margin=own.margin,
+        optimiser=own.optimiser, ablations=own.ablations,
+        doses=own.doses, raw_shares=own.raw_shares, subsets=own.subsets,
+        equal_epochs=own.equal_epochs,
+        leave_out=tuple(stored_name(name) for name in own.leave_out),
+    )  # fmt: skip
+
+
 def compare_arms(
     config: Config, run: RunFolder, manifests: Mapping[str, Any], progress: Progress | None
 ) -> None:
@@ -183,15 +201,9 @@ def compare_arms(
         TrainingError: the data cannot carry the experiment.
     """
     from flows.app.stations import read_truth  # noqa: PLC0415 - a circle
-    from training.experiment import ExperimentOptions, run_experiment  # noqa: PLC0415
+    from training.experiment import run_experiment  # noqa: PLC0415
 
-    own = config.training
-    options = ExperimentOptions(
-        tiers=own.tiers, seeds=own.seeds, steps=own.steps, batch_size=own.batch_size,
-        image_size=image_side(config, run), device=own.device, margin=own.margin,
-        optimiser=own.optimiser, ablations=own.ablations,
-        leave_out=tuple(stored_name(name) for name in own.leave_out),
-    )  # fmt: skip
+    options = plan_experiment(config, run)
     tell = progress or quiet
     run_experiment(
         run.file("shards"), str(manifests["raw_manifest"]), str(manifests["cleaned_manifest"]),

@@ -273,6 +273,19 @@ class TrainingSection(Section):
     margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
     optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network.")
     ablations: bool = Field(default=False, description="Each check's group alone and left out.")
+    doses: tuple[float, ...] = Field(
+        (0.25, 0.5, 0.75),
+        description="Shares of what cleaning changed, surest first, 0..1; each an arm of probe.",
+    )
+    raw_shares: tuple[float, ...] = Field(
+        (0.25, 0.5), description="Shares of the raw rows, 0..1; each an arm of probe."
+    )
+    subsets: bool = Field(
+        default=False, description="All sets of at most 5 groups of checks, each an arm of probe."
+    )
+    equal_epochs: bool = Field(
+        default=True, description="Train cleaned also for as many epochs as raw, not only steps."
+    )
     leave_out: tuple[str, ...] = Field(
         (), description="Columns of a table that no network reads: keys, what tells the label."
     )

@@ -147,7 +147,10 @@ def test_the_whole_experiment_on_a_table(
 ) -> None:
     """Both tiers find the planted gain, write their files, and the A/A interval holds zero."""
     store, raw, cleaned, frame = stored
-    options = replace(SMALL, tiers=("probe", "train"), ablations=True)
+    options = replace(
+        SMALL, tiers=("probe", "train"), ablations=True, doses=(0.5,), raw_shares=(0.5,),
+        subsets=True, equal_epochs=True,
+    )  # fmt: skip
     seen: list[tuple[str, int, int]] = []
     done = run_experiment(
         store, raw, cleaned, options, truth=_truth(frame), out=tmp_path,
@@ -161,6 +164,13 @@ def test_the_whole_experiment_on_a_table(
     assert report["tiers"]["probe"]["recovered"]["fraction"] > 0.5
     arms = {row["arm"] for row in report["tiers"]["probe"]["arms"]}
     assert {"only:unlikely_label", "without:unlikely_label", "oracle"} <= arms
+    assert {"dose:0.5", "raw:0.5", "set:1"} <= arms
+    for tier in report["tiers"].values():
+        steps, epochs, seconds = tier["matching"]
+        assert steps["primary"]
+        assert epochs["steps_cleaned"] < steps["steps_cleaned"] == 40
+        assert seconds["cpu_s"] > 0
+    assert report["facts"]["compute_matched_on"] == "optimiser steps"
     curves = pl.read_parquet(tmp_path / "curves.parquet")
     assert curves.equals(done.curves)
     assert curves.select("tier", "arm", "seed", "step").is_duplicated().sum() == 0

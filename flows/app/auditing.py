@@ -1,0 +1,108 @@
+"""Tests the experiment itself: `gristmill audit`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from flows.app.learning import image_side
+from flows.app.packing import stored_name
+from flows.app.progress import terminal_bar
+from flows.app.store import RunFolder
+from training.arms import Arms, TrainingData
+from training.audit import Rate, as_rows, audit_bound, audit_nulls, check_rates
+from training.audit_data import drop_some, make_clouds, sample_data
+from training.experiment import tier_data
+from training.jobs import Place
+from training.store_arms import load_comparison
+
+WORDS = {"false_positive": "alarms", "coverage": "coverage"}
+NOMINAL = {"false_positive": 0.05, "coverage": 0.95}
+
+
+def audit_harness(run: Path | None, *, experiments: int, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Return what the audit found, as plain data: rates, bound_told, odd, source.
+
+    run: folder of a run that has been cleaned, whose rows are trained on; None: made data.
+    odd: the rates whose interval leaves out what they should be.
+
+    Raises:
+        StoreError: it is no run folder, or nothing is cleaned yet.
+        TrainingError: the data cannot be trained on.
+    """
+    data, arms = _made() if run is None else _own(run)
+    with TemporaryDirectory(prefix="audit-") as kept, terminal_bar("audit") as progress:
+        place = Place(Path(kept), os.cpu_count() or 1, torch.device("cpu"))
+        rates = audit_nulls(
+            data, arms, place, experiments=experiments, looks=seeds, progress=progress
+        )
+        bound = audit_bound(data, arms, place)
+    return {
+        "source": "made data" if run is None else str(run),
+        "experiments": experiments,
+        "rates": as_rows(rates),
+        "odd": as_rows(check_rates(rates)),
+        "bound_told": bound,
+    }
+
+
+def _made() -> tuple[TrainingData, Arms]:
+    data = make_clouds()
+    return data, drop_some(data)
+
+
+def _own(path: Path) -> tuple[TrainingData, Arms]:
+    run = RunFolder(path)
+    config, told = run.read_config(), run.read_json("clean.json")
+    comparison = load_comparison(
+        run.file("shards"), str(told["raw_manifest"]), str(told["cleaned_manifest"]),
+        image_size=image_side(config, run),
+        leave_out=tuple(stored_name(name) for name in config.training.leave_out),
+    )  # fmt: skip
+    return sample_data(tier_data(comparison.data, "probe"), comparison.arms.cleaned)
+
+
+def show_audit(told: dict[str, Any], *, as_json: bool) -> None:
+    """Print a table on stderr; JSON on stdout if asked for."""
+    if as_json:
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+    rates = [Rate(**row) for row in told["rates"]]
+    looks = sorted({rate.seeds for rate in rates})
+    title = f"{told['experiments']} experiments where nothing differs but chance, {told['source']}"
+    table = Table("rate", "between", "endpoint", title=title)
+    for look in looks:
+        table.add_column(f"{look} seeds", justify="right")
+    table.add_column("right")
+    rows: dict[tuple[str, str, str], dict[int, str]] = {}
+    for rate in rates:
+        shown = f"{100 * rate.value:.1f} ({100 * rate.low:.1f}..{100 * rate.high:.1f})"
+        rows.setdefault((rate.what, rate.pair, rate.endpoint), {})[rate.seeds] = shown
+    for (what, pair, endpoint), by in rows.items():
+        right = f"{NOMINAL[what]:.0%}"
+        table.add_row(WORDS[what], pair, endpoint, *(by.get(look, "") for look in looks), right)
+    console = Console(stderr=True)
+    console.print(table)
+    console.print(tell_audit(told), markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_audit(told: dict[str, Any]) -> str:
+    """Return the audit in one or two sentences.
+
+    >>> tell_audit({"odd": [], "bound_told": True}).split(". ")[0]
+    'Every rate is as it should be, within chance'
+    """
+    bound = "told as a bound" if told["bound_told"] else "NOT told as a bound"
+    never = f"A raw arm that never reaches its target is {bound}."
+    if not told["odd"]:
+        return f"Every rate is as it should be, within chance. {never}"
+    listed = ", ".join(f"{one['endpoint']} at {one['seeds']} seeds ({one['what'].replace('_', ' ')}"
+                       f" {one['value']:.1%})" for one in told["odd"])  # fmt: skip
+    return f"Beyond chance: {listed}. {never}"

@@ -1,0 +1,126 @@
+"""What else would have bought accuracy or speed: `gristmill levers`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.app.launch import run_station
+from flows.app.learning import image_side, plan_experiment
+from flows.app.packing import stored_name
+from flows.app.progress import terminal_bar
+from flows.app.store import RunFolder
+from training.experiment import choose_device, choose_recipe, tier_data
+from training.jobs import Place
+from training.levers import Lever, Reading, list_levers, weigh_levers
+from training.store_arms import Comparison, load_comparison
+from training.trainer import Clock
+
+FILE = "levers.json"
+
+
+def pull_levers(
+    target: str, out: Path | None, *, seeds: int, only: tuple[str, ...], order: str
+) -> dict[str, Any]:
+    """Return the levers of a configuration or run as ranked rows, and keep them in levers.json.
+
+    What is not cleaned yet is cleaned first. only: kinds of levers, none for all.
+
+    Raises:
+        GristmillError: the configuration or the source is wrong.
+        TrainingError: the data cannot be trained on.
+    """
+    run = RunFolder(run_station("clean", target, out).run)
+    config, manifests = run.read_config(), run.read_json("clean.json")
+    comparison = load_comparison(
+        run.file("shards"), str(manifests["raw_manifest"]), str(manifests["cleaned_manifest"]),
+        image_size=image_side(config, run),
+        leave_out=tuple(stored_name(name) for name in config.training.leave_out),
+    )  # fmt: skip
+    options = plan_experiment(config, run)
+    recipe = choose_recipe(tier_data(comparison.data, "train"), "train", options)
+    levers = [
+        lever for lever in list_levers(recipe, comparison.data.kind)
+        if not only or lever.kind in only or lever.name == "cleaning"
+    ]  # fmt: skip
+    place = Place(run.path / "runs", os.cpu_count() or 1, choose_device(options.device))
+    with terminal_bar("levers") as progress:
+        rows = weigh_levers(
+            _read(comparison, levers, options), comparison.arms, levers, place, seeds=seeds,
+            order=order, progress=progress,
+        )  # fmt: skip
+    told = {"seeds": seeds, "order": order, "rows": rows}
+    run.write_json(FILE, told)
+    return told
+
+
+def _read(comparison: Comparison, levers: list[Lever], options: Any) -> dict[str, Reading]:
+    """The rows of each tier that a lever needs; `train` always, first."""
+    readings = {}
+    for tier in ("train", "probe"):
+        if tier == "probe" and all(lever.tier != tier for lever in levers):
+            continue
+        clock = Clock()
+        data = tier_data(comparison.data, tier)
+        readings[tier] = Reading(data, choose_recipe(data, tier, options), clock.read()[0])
+    return readings
+
+
+def show_levers(told: dict[str, Any], *, as_json: bool) -> None:
+    """Print the ranked table on stderr; JSON on stdout if asked for."""
+    if as_json:
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+    table = Table(
+        "change", "of", "accuracy, points", "steps, x sooner", "CPU s, x sooner", "CPU s",
+        title=f"One change at a time, {told['seeds']} paired seeds, best by {told['order']} first",
+    )  # fmt: skip
+    for row in told["rows"]:
+        gain = row["final_acc"]
+        points = (
+            f"{100 * gain['estimate']:+.2f} ({100 * gain['low']:+.2f}..{100 * gain['high']:+.2f})"
+        )
+        style = "bold" if row["lever"] == "cleaning" else None
+        table.add_row(
+            row["lever"], row["kind"], points, tell_ratio(row["steps"]),
+            tell_ratio(row["seconds"]), f"{row['cpu_s']:.1f}", style=style,
+        )  # fmt: skip
+    console = Console(stderr=True)
+    console.print(table)
+    console.print(tell_levers(told), markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_ratio(found: dict[str, Any] | None) -> str:
+    """Return how many times sooner, with interval; a bound where the other never arrived.
+
+    >>> tell_ratio({"ratio": 1.2, "low": 1.1, "high": 1.3, "at_least": True, "at_most": False})
+    '>= 1.20 (1.10..1.30)'
+    """
+    if found is None:
+        return ""
+    bound = ">= " if found["at_least"] else "<= " if found["at_most"] else ""
+    return f"{bound}{found['ratio']:.2f} ({found['low']:.2f}..{found['high']:.2f})"
+
+
+def tell_levers(told: dict[str, Any]) -> str:
+    """Return in a sentence where cleaning stands.
+
+    >>> row = {"lever": "cleaning", "final_acc": {"estimate": 0.01, "low": 0.005}}
+    >>> tell_levers({"rows": [row]})
+    'No other single change gained more test accuracy than cleaning.'
+    """
+    rows = told["rows"]
+    mine = next(row for row in rows if row["lever"] == "cleaning")["final_acc"]["estimate"]
+    better = [
+        row["lever"] for row in rows
+        if row["final_acc"]["estimate"] > mine and row["final_acc"]["low"] > 0
+        and row.get("versus") != "cleaned"
+    ]  # fmt: skip
+    if not better:
+        return "No other single change gained more test accuracy than cleaning."
+    return f"More test accuracy than cleaning, with an interval above 0: {', '.join(better)}."

@@ -1,0 +1,160 @@
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.training.test_experiment_end_to_end import _images
+from tests.training.test_heads_batched import clouds
+from training.arms import Arms, raw_arm
+from training.curriculum import weigh_hardest
+from training.errors import TrainingError
+from training.experiment import tier_data
+from training.heads import Rows, train_heads
+from training.jobs import Place
+from training.levers import Lever, Reading, _by_seconds, list_levers, offers, pull, weigh_levers
+from training.trainer import Recipe, Run
+
+TABLE = Recipe("train", 60, 64, 3e-3, 0.1, evals=6, hidden=16, embedding=2)
+IMAGE = Recipe("train", 8, 16, 0.05, 5e-4, evals=4)
+
+
+def _table() -> tuple[dict[str, Reading], Arms]:
+    data = clouds(flipped=0.35)
+    raw = raw_arm(data)
+    assert data.true_labels is not None
+    right = raw.labels == data.true_labels[data.train]
+    return {"train": Reading(data, TABLE)}, Arms(raw, replace(raw, name="cleaned", keep=right))
+
+
+def test_levers_are_ranked_beside_cleaning(tmp_path: Path) -> None:
+    """On noisy labels cleaning buys more than any change of the recipe; every row has intervals."""
+    readings, arms = _table()
+    kinds = {"data", "curriculum", "learning rate"}
+    levers = [lever for lever in list_levers(TABLE, "table") if lever.kind in kinds]
+    place = Place(tmp_path, 1, torch.device("cpu"))
+    rows = weigh_levers(readings, arms, levers, place, seeds=5)
+    assert [row["lever"] for row in rows].index("cleaning") <= 1
+    gains = [row["final_acc"]["estimate"] for row in rows]
+    assert gains == sorted(gains, reverse=True)
+    for row in rows:
+        assert row["final_acc"]["low"] <= row["final_acc"]["estimate"] <= row["final_acc"]["high"]
+        assert row["final_acc"]["p"] <= row["final_acc"]["p_by"] <= 1
+        for axis in ("steps", "seconds"):
+            assert np.isfinite([row[axis][end] for end in ("ratio", "low", "high")]).all()
+        assert row["cpu_s"] > 0
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
+    again = weigh_levers(readings, arms, levers, place, seeds=5, order="steps")
+    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")} == files
+    ratios = [row["steps"]["ratio"] for row in again]
+    assert ratios == sorted(ratios, reverse=True)
+
+
+def test_images_have_levers_of_two_tiers(tmp_path: Path) -> None:
+    """The network's levers and frozen features are weighed in one table, features' seconds too."""
+    one = _images()
+    probe = Reading(tier_data(one.data, "probe"), replace(TABLE, tier="probe", embedding=0), 7.0)
+    readings = {"train": Reading(one.data, IMAGE), "probe": probe}
+    wanted = ("all frozen but a head", "cleaning", "optimiser muon", "hardest half of each batch")
+    levers = [lever for lever in list_levers(IMAGE, "image") if lever.name in wanted]
+    seen: list[tuple[int, int]] = []
+    rows = weigh_levers(
+        readings, one.arms, levers, Place(tmp_path, 1, torch.device("cpu")), seeds=2,
+        progress=lambda *told: seen.append(told),
+    )  # fmt: skip
+    assert {row["lever"] for row in rows} == set(wanted)
+    frozen = next(row for row in rows if row["tier"] == "probe")
+    assert frozen["steps"] is None
+    assert frozen["cpu_s"] > 7
+    assert seen[-1][0] == seen[-1][1]
+
+
+@dataclass(frozen=True)
+class _Net:
+    convs: int = 2
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    lr: float = 0.1
+    net: _Net = _Net()
+
+
+def test_only_what_a_recipe_has_is_a_lever() -> None:
+    """A change of an unknown field is not offered; a known one changes that field and no other."""
+    assert offers(_Recipe(), {"lr": 0.2, "net": {"convs": 3}})
+    assert not offers(_Recipe(), {"net": {"widths": (1,)}})
+    assert not offers(_Recipe(), {"members": 8})
+    assert pull(_Recipe(), {"net": {"convs": 3}}) == _Recipe(net=_Net(3))
+    for kind, recipe in (("image", IMAGE), ("table", TABLE)):
+        levers = list_levers(recipe, kind)
+        assert levers[0] == Lever("cleaning", "data", arm="cleaned")
+        assert len({lever.name for lever in levers}) == len(levers)
+        for lever in levers:
+            changed = pull(recipe, lever.change)
+            differ = {
+                f.name
+                for f in fields(recipe)
+                if getattr(changed, f.name) != getattr(recipe, f.name)
+            }
+            assert differ <= set(lever.change)
+
+
+@given(st.lists(st.floats(0, 9), min_size=2, max_size=20), st.floats(0.05, 1))
+def test_the_hardest_share_counts_and_a_step_stays_as_long(
+    losses: list[float], share: float
+) -> None:
+    """Factors have a mean of 1, and no loss that counts is below one that does not."""
+    given_B = torch.tensor(losses)
+    factors = weigh_hardest(given_B, share)
+    assert float(factors.mean()) == pytest.approx(1, abs=1e-5)
+    chosen = factors > 0
+    assert int(chosen.sum()) == max(1, round(share * len(losses)))
+    if not chosen.all():
+        assert given_B[chosen].min() >= given_B[~chosen].max()
+
+
+def test_the_hardest_half_learns_wrong_labels() -> None:
+    """The hardest half of a batch costs more accuracy before cleaning than after it."""
+    torch.set_num_threads(1)
+    readings, arms = _table()
+    data, rows = readings["train"].data, Rows(readings["train"].data, torch.device("cpu"))
+    easy = replace(TABLE, steps=200)
+    hard = replace(easy, hardest=0.5)
+    score = {}
+    for name, arm in (("raw", arms.raw), ("cleaned", arms.cleaned)):
+        runs = [train_heads(rows, [(arm, seed) for seed in range(4)], how) for how in (easy, hard)]
+        test = data.labels[data.rows_of(2)]
+        means = [np.mean([(run.test_pred == test).mean() for run in part]) for part in runs]
+        score[name] = means[1] - means[0]
+    assert score["raw"] < -0.02
+    assert score["cleaned"] > score["raw"] + 0.015
+
+
+def _run(arm: str, cpu_s: list[float], curve: list[float]) -> Run:
+    steps = np.arange(len(curve)) * 10
+    return Run(
+        arm, 0, 5, steps, steps, np.array(cpu_s), np.array(cpu_s), np.array(curve),
+        np.zeros(len(curve)), np.zeros(3, np.int16), 0.0,
+    )  # fmt: skip
+
+
+def test_seconds_are_compared_up_to_where_both_were_seen() -> None:
+    """The slower run is cut where the faster ended; time spent before training counts."""
+    fast, slow = _run("raw", [0.0, 1.0, 2.0], [0, 0.5, 1]), _run("x", [0.0, 2.0, 4.0], [0, 0.5, 1])
+    one, other = _by_seconds([fast], [slow], 1.0)
+    assert one[0].steps.tolist() == [0, 1_000_000, 2_000_000]
+    assert other[0].steps.tolist() == [1_000_000, 2_000_000]
+    assert other[0].val_acc.tolist() == [0, 0.25]
+    late, _ = _by_seconds([slow], [fast], 9.0)
+    assert late[0].steps[-1] == 4_000_000
+
+
+def test_an_unknown_order_is_one_clear_error(tmp_path: Path) -> None:
+    """The table is ranked by accuracy, steps or seconds, and by nothing else."""
+    readings, arms = _table()
+    with pytest.raises(TrainingError, match="no such order"):
+        weigh_levers(readings, arms, [], Place(tmp_path, 1, torch.device("cpu")), order="luck")
