@@ -19,8 +19,10 @@ from torch.nn import functional
 
 from training.arms import RAW, Arm, TrainingData, batches, keyed_seed
 from training.dynamics import Watch
-from training.optim import AdamW, Average, warm_up
-from training.trainer import Clock, Recipe, Run, conclude, curve_rows, finished, score
+from training.optim import AdamW, Average
+from training.recipe import Recipe
+from training.trail import Clock, Point
+from training.trainer import Run, conclude, curve_rows, finished, score
 
 _CHUNK = 2048
 
@@ -128,7 +130,7 @@ def train_heads(rows: Rows, runs: Sequence[tuple[Arm, int]], recipe: Recipe) -> 
     data, clock, share = rows.data, Clock(), 1 / len(runs)
     val, test = curve_rows(data), data.rows_of(2)
     arms = [arm for arm, _ in runs]
-    curves: list[list[tuple[int, float, float, float, float]]] = [[] for _ in runs]
+    curves: list[list[Point]] = [[] for _ in runs]
 
     def read(step: int, predict: Predict) -> None:
         for curve, one in zip(curves, predict(read_from(arms, val)), strict=True):
@@ -197,7 +199,7 @@ def fit_heads(
         if read is not None and step in due:
             read(step, predict)
         if step < recipe.steps:
-            batch, factor = next(feed), warm_up(step, recipe.steps)
+            batch, factor = next(feed), recipe.factor(step)
             logits = _advance(heads, mover, batch, recipe.label_smoothing, factor)
             if note is not None:
                 note(batch, logits)
