@@ -16,8 +16,8 @@ from training.arms import RAW, Arm, TrainingData, batches, held_out_rows, keyed_
 from training.checkpoint import Checkpoint
 from training.dynamics import Watch, margins
 from training.learner import Learner, weighted_loss
-from training.models import whitening_filters
 from training.recipe import Recipe as Recipe  # noqa: PLC0414 - a name of this module too
+from training.standard import FIT_ROWS, Standard
 from training.trail import Clock as Clock  # noqa: PLC0414
 from training.trail import Point, Trail
 
@@ -66,22 +66,15 @@ class Pictures:
         assert data.images is not None
         self.data, self.device = data, device
         self.images = torch.from_numpy(data.images).to(device)
-        some = self.images[torch.from_numpy(data.train[:: max(1, data.train.size // 2000)])]
-        floats = some.float() / 255
-        self.mean = floats.mean((0, 2, 3), keepdim=True)
-        self.std = floats.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
-        self.filters = whitening_filters(((floats - self.mean) / self.std).cpu())
+        some = data.train[:: max(1, data.train.size // FIT_ROWS)]
+        self.standard = Standard.fit(self.images[torch.from_numpy(some)])
 
     def batch(
         self, rows: NDArray[np.int64], layout: torch.memory_format = torch.channels_last
     ) -> Tensor:
         """Return the images of pool rows as standardised float32."""
         picked = self.images[torch.from_numpy(rows).to(self.device)]
-        return self.scale(picked).contiguous(memory_format=layout)
-
-    def scale(self, images_NCHW: Tensor) -> Tensor:
-        """Return uint8 images as standardised float32."""
-        return (images_NCHW.float() / 255 - self.mean) / self.std
+        return self.standard.scale(picked, layout)
 
     def parts(
         self, rows: NDArray[np.int64], layout: torch.memory_format = torch.channels_last
@@ -101,7 +94,7 @@ def train(
     cleared at its end by the caller, who then holds the run.
     """
     data, key, device = pictures.data, keyed_seed(arm.name, seed), pictures.device
-    learner = Learner(pictures.filters, len(data.classes), key, recipe, device)
+    learner = Learner(pictures.standard.filters, len(data.classes), key, recipe, device)
     watch = Watch(1, arm.keep.size, device) if arm.name == RAW else None
     trail = Trail(learner, saved, watch)
     weights = (arm.weights / arm.weights[arm.keep].mean()).astype(np.float32)
