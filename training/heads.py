@@ -88,14 +88,17 @@ class Heads(nn.Module):
         self, numbers: Tensor, codes: Tensor | None = None, members: Sequence[int] | None = None
     ) -> Tensor:
         """(M or 1, B, D) and (M or 1, B, K) -> logits (M, B, classes); members: only these M."""
-        one = slice(None) if members is None else list(members)
+
+        def pick(stacked: Tensor) -> Tensor:  # a slice of all would cost a copy on the way back
+            return stacked if members is None else stacked[list(members)]
+
         hidden = numbers
         if self.vectors is not None and codes is not None:
-            looked_up = functional.embedding(codes + self.offset[one], self.vectors).flatten(2)
+            looked_up = functional.embedding(codes + pick(self.offset), self.vectors).flatten(2)
             hidden = torch.cat([numbers.expand(looked_up.shape[0], -1, -1), looked_up], dim=2)
-        hidden = hidden.expand(self.biases[0][one].shape[0], -1, -1)
+        hidden = hidden.expand(len(pick(self.biases[0])), -1, -1)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias[one], hidden, weight[one])
+            hidden = torch.baddbmm(pick(bias), hidden, pick(weight))
             hidden = functional.relu(hidden) if layer + 1 < len(self.weights) else hidden
         return hidden
 

@@ -83,6 +83,7 @@ class AdamW:
         self.weights, self.lr, self.decay, self.betas = list(weights), lr, weight_decay, betas
         self.first = [torch.zeros_like(w) for w in weights]
         self.second = [torch.zeros_like(w) for w in weights]
+        self.counts = [torch.zeros((), device=w.device) for w in weights]
         self.taken = 0
 
     @property
@@ -95,15 +96,13 @@ class AdamW:
         """Move every weight once and forget its gradient."""
         self.taken += 1
         gradients, (fast, slow) = _gradients(self.weights), self.betas
-        torch._foreach_lerp_(self.first, gradients, 1 - fast)
-        torch._foreach_mul_(self.second, slow)
-        torch._foreach_addcmul_(self.second, gradients, gradients, 1 - slow)
-        scale = torch._foreach_sqrt(self.second)  # noqa: SLF001 - as the public ones do
-        torch._foreach_div_(scale, (1 - slow**self.taken) ** 0.5)
-        torch._foreach_add_(scale, 1e-8)
-        torch._foreach_mul_(self.weights, 1 - self.lr * factor * self.decay)
-        rate = -self.lr * factor / (1 - fast**self.taken)
-        torch._foreach_addcdiv_(self.weights, self.first, scale, rate)
+        for count in self.counts:
+            count.fill_(self.taken)
+        torch._fused_adamw_(
+            self.weights, gradients, self.first, self.second, [], self.counts,
+            lr=self.lr * factor, beta1=fast, beta2=slow, weight_decay=self.decay, eps=1e-8,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
 
 
 class Muon:
