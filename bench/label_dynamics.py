@@ -42,6 +42,7 @@ from training.label_runs import (
     read_dynamics,
     read_folds,
 )
+from training.learner import Learner
 from training.trainer import Pictures, Recipe
 
 ROWS, SEED, FOLDS, RESAMPLES = 5000, 0, 3, 400
@@ -91,7 +92,7 @@ def suspicion(tables: Tables) -> Floats:
 @contextmanager
 def timed_logging(train_rows: int) -> Iterator[list[float]]:
     """Add up the CPU seconds of logging within the block: of the batches, of the last pass."""
-    spent, log, read = [0.0, 0.0], Watch.record, trainer.evaluate
+    spent, log, read = [0.0, 0.0], Watch.record, Learner.evaluate
 
     def record_timed(*batch: Any) -> None:
         begun = time.process_time()
@@ -101,10 +102,10 @@ def timed_logging(train_rows: int) -> Iterator[list[float]]:
     def evaluate_timed(*asked: Any) -> Any:
         begun = time.process_time()
         logits = read(*asked)
-        spent[1] += (time.process_time() - begun) * (asked[-1].size == train_rows)
+        spent[1] += (time.process_time() - begun) * (logits.shape[0] == train_rows)
         return logits
 
-    timed = patch.object(trainer, "evaluate", evaluate_timed)
+    timed = patch.object(Learner, "evaluate", evaluate_timed)
     with patch.object(Watch, "record", record_timed), timed:
         yield spent
 

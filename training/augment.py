@@ -37,6 +37,23 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed
 
 
+def dropout_scale(
+    ids: NDArray[np.int64], epochs: NDArray[np.int64], seed: int, width: int, rate: float
+) -> NDArray[np.float32]:
+    """Return what dropout multiplies features by: (B, width), 0 or 1 / (1 - rate).
+
+    A sample loses the same features in whatever batch and arm it comes, and others each epoch; no
+    generator has a state that a resumed run would have to restore.
+
+    >>> dropout_scale(np.array([3, 4]), np.array([0, 0]), 1, 4, 0.5).max()
+    np.float32(2.0)
+    """
+    rows = keyed_bits(seed, 2, ids * np.int64(1_048_576) + epochs)
+    bits = _mix(rows[:, None] ^ _mix(np.arange(width, dtype=np.uint64)))
+    kept = (bits >> np.uint64(11)) * 2.0**-53 >= rate
+    return (kept / (1 - rate)).astype(np.float32)
+
+
 def augment(
     images_NCHW: Tensor,
     ids: NDArray[np.int64],

@@ -104,6 +104,11 @@ class Watch:
         self.right = torch.where(seen, right, self.right)
         self.now.fill_(torch.nan)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that was seen so far, to be saved or written over; `epoch` goes with it."""
+        self._read()
+        return {"watch.now": self.now, "watch.sums": self.sums, "watch.right": self.right}
+
     def summarise(self, final_MN: Tensor) -> Table:
         """Return one row of `COLUMNS` for each member's sample: (M, n, 6) float32.
 

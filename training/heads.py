@@ -20,8 +20,10 @@ from torch.nn import functional
 from training.arms import RAW, Arm, TrainingData, batches, keyed_seed
 from training.curriculum import weigh_hardest
 from training.dynamics import Watch
-from training.optim import AdamW, Average, warm_up
-from training.trainer import Clock, Recipe, Run, conclude, curve_rows, finished, score
+from training.optim import AdamW, Average
+from training.recipe import Recipe
+from training.trail import Clock, Point
+from training.trainer import Run, conclude, curve_rows, finished, score
 
 _CHUNK = 2048
 
@@ -87,14 +89,17 @@ class Heads(nn.Module):
         self, numbers: Tensor, codes: Tensor | None = None, members: Sequence[int] | None = None
     ) -> Tensor:
         """(M or 1, B, D) and (M or 1, B, K) -> logits (M, B, classes); members: only these M."""
-        one = slice(None) if members is None else list(members)
+
+        def pick(stacked: Tensor) -> Tensor:  # a slice of all would cost a copy on the way back
+            return stacked if members is None else stacked[list(members)]
+
         hidden = numbers
         if self.vectors is not None and codes is not None:
-            looked_up = functional.embedding(codes + self.offset[one], self.vectors).flatten(2)
+            looked_up = functional.embedding(codes + pick(self.offset), self.vectors).flatten(2)
             hidden = torch.cat([numbers.expand(looked_up.shape[0], -1, -1), looked_up], dim=2)
-        hidden = hidden.expand(self.biases[0][one].shape[0], -1, -1)
+        hidden = hidden.expand(len(pick(self.biases[0])), -1, -1)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias[one], hidden, weight[one])
+            hidden = torch.baddbmm(pick(bias), hidden, pick(weight))
             hidden = functional.relu(hidden) if layer + 1 < len(self.weights) else hidden
         return hidden
 
@@ -129,7 +134,7 @@ def train_heads(rows: Rows, runs: Sequence[tuple[Arm, int]], recipe: Recipe) -> 
     data, clock, share = rows.data, Clock(), 1 / len(runs)
     val, test = curve_rows(data), data.rows_of(2)
     arms = [arm for arm, _ in runs]
-    curves: list[list[tuple[int, float, float, float, float]]] = [[] for _ in runs]
+    curves: list[list[Point]] = [[] for _ in runs]
 
     def read(step: int, predict: Predict) -> None:
         for curve, one in zip(curves, predict(read_from(arms, val)), strict=True):
@@ -198,7 +203,7 @@ def fit_heads(
         if read is not None and step in due:
             read(step, predict)
         if step < recipe.steps:
-            batch, factor = next(feed), warm_up(step, recipe.steps)
+            batch, factor = next(feed), recipe.factor(step)
             logits = _advance(heads, mover, batch, recipe, factor)
             if note is not None:
                 note(batch, logits)

@@ -12,10 +12,7 @@ import io
 import json
 import multiprocessing
 import os
-import struct
 import threading
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -30,6 +27,7 @@ import torch
 import xxhash
 
 from training.arms import Arm, Arms, TrainingData
+from training.checkpoint import DAMAGED, Checkpoint
 from training.errors import TrainingError
 from training.heads import Rows, train_heads
 from training.shards.store import write_atomic
@@ -37,10 +35,6 @@ from training.trainer import Pictures, Recipe, Run, train
 
 ENGINE = 4  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
-DAMAGED = (  # all that reading a spoiled .npz can raise
-    OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, TypeError, struct.error,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 Progress = Callable[[int, int], None]
 _ARRAYS = ("labels", "split", "images", "numbers", "codes")
 _ARM = ("keep", "weights", "labels", "rows", "held")
@@ -306,10 +300,14 @@ def _work(shared: str, job: Job, cache: Path) -> None:
 
 def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> None:
     drawn = [(arms.draw(name, seed), seed) for name, seed in job.runs]
+    saved = [Checkpoint(cache / f"{job.digest}-{at}.open") for at in range(len(drawn))]
     if isinstance(resident, Rows):
         runs = train_heads(resident, drawn, job.recipe)
     else:
-        runs = [train(resident, arm, seed, job.recipe) for arm, seed in drawn]
+        runs = [
+            train(resident, arm, seed, job.recipe, kept)
+            for (arm, seed), kept in zip(drawn, saved, strict=True)
+        ]
     columns: dict[str, Any] = {
         f.name: np.stack([np.asarray(getattr(r, f.name)) for r in runs])
         for f in fields(Run)
@@ -321,6 +319,8 @@ def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> No
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **columns)
     write_atomic(cache / f"{job.digest}.npz", buffer.getvalue())
+    for kept in saved:
+        kept.clear()
 
 
 def _load(cache: Path, job: Job) -> list[Run] | None:

@@ -1,11 +1,61 @@
-"""The small convolutional network of the train tier."""
+"""The networks of the train tier: a small one for CPUs, and what a recipe may ask of it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from training.errors import TrainingError
+from training.resnet import ResNet18
+
 WIDTHS = (16, 32, 64)
+NAMES = ("small", "resnet18")
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Which network a recipe trains; the default is the one that pays on a CPU.
+
+    name: of `NAMES`; resnet18 is for photos of 64 to 224 px. widths: channels of the small net's
+    blocks, as many blocks as widths. convs: 3x3 convolutions in each block, at least 1. residual:
+    each block adds what its first convolution gave to what its last one gives (convs 2 or more).
+    width: channels of a resnet's first stage, which each later stage doubles. norm: batch, or group
+    (no sample's output depends on the others). dropout: share of the last features set to 0 in
+    training, 0 to below 1.
+
+    Raises:
+        TrainingError: if a value is out of range.
+    """
+
+    name: Literal["small", "resnet18"] = "small"
+    widths: tuple[int, ...] = WIDTHS
+    convs: int = 2
+    residual: bool = False
+    width: int = 64
+    norm: Literal["batch", "group"] = "batch"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be built from."""
+        allowed = {
+            "name": (self.name in NAMES, f"Networks: {', '.join(NAMES)}."),
+            "widths": (bool(self.widths) and min(self.widths) >= 1, "One or more, each above 0."),
+            "convs": (self.convs >= 1 + self.residual, "At least 1; with residual at least 2."),
+            "width": (self.width >= 1, "At least 1."),
+            "norm": (self.norm in {"batch", "group"}, "batch or group."),
+            "dropout": (0 <= self.dropout < 1, "From 0 to below 1."),
+        }
+        for field, (fits, told) in allowed.items():
+            if not fits:
+                value = getattr(self, field)
+                raise TrainingError(f"recipe.net.{field}", "cannot be", got=value, allowed=told)
+
+
+DEFAULT = Net()
 
 
 def whitening_filters(images_NCHW: Tensor, size: int = 2, eps: float = 5e-4) -> Tensor:
@@ -25,55 +75,88 @@ def whitening_filters(images_NCHW: Tensor, size: int = 2, eps: float = 5e-4) -> 
     return torch.cat([filters, -filters])
 
 
-class Block(nn.Module):
-    """Two 3x3 convolutions with batch norm; the first one halves the side if there is room."""
+def normalise(channels: int, kind: str, momentum: float = 0.4) -> nn.Module:
+    """Return a batch norm, or a group norm of about 16 channels a group."""
+    if kind == "group":
+        groups = max(g for g in range(1, max(1, channels // 16) + 1) if channels % g == 0)
+        return nn.GroupNorm(groups, channels)
+    return nn.BatchNorm2d(channels, momentum=momentum)
 
-    def __init__(self, inside: int, outside: int) -> None:
+
+class Block(nn.Module):
+    """3x3 convolutions, each normed; the first one halves the side if there is room."""
+
+    def __init__(self, inside: int, outside: int, net: Net) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
-        self.second = nn.Conv2d(outside, outside, 3, padding=1, bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(outside, momentum=0.4) for _ in range(2))
+        sizes = [inside, *[outside] * net.convs]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in pairwise(sizes)
+        )
+        self.norms = nn.ModuleList(normalise(outside, net.norm) for _ in range(net.convs))
+        self.residual = net.residual
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inside, H, W) -> (N, outside, H // 2, W // 2)."""
-        x = self.first(x)
+        x = self.convs[0](x)
         if min(x.shape[2:]) > 1:
             x = nn.functional.max_pool2d(x, 2)
-        x = nn.functional.gelu(self.norms[0](x))
-        hidden: Tensor = nn.functional.gelu(self.norms[1](self.second(x)))
+        first = hidden = nn.functional.gelu(self.norms[0](x))
+        for at in range(1, len(self.convs)):
+            hidden = self.norms[at](self.convs[at](hidden))
+            if self.residual and at == len(self.convs) - 1:
+                hidden = hidden + first
+            hidden = nn.functional.gelu(hidden)
         return hidden
 
 
 class SmallNet(nn.Module):
-    """Frozen 2x2 stride-2 whitening, three blocks, global max pool, linear head.
+    """Frozen 2x2 stride-2 whitening, blocks of convolutions, global max pool, linear head.
 
-    For 1 or 3 channels, 16 to 96 px a side. 76 k weights at 3 channels.
-    Source: airbench's shape at the widths that pay on a CPU.
+    For 1 or 3 channels, 16 to 96 px a side. 76 k weights at 3 channels as it comes.
+    Source: airbench's shape at the widths that pay on a CPU; residual as in its airbench96.
     """
 
-    def __init__(self, filters: Tensor, classes: int, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, filters: Tensor, classes: int, net: Net = DEFAULT) -> None:
         super().__init__()
         self.whiten = nn.Conv2d(filters.shape[1], filters.shape[0], 2, stride=2, bias=False)
         self.whiten.weight.data.copy_(filters)
         self.whiten.weight.requires_grad = False
-        inside = (filters.shape[0], *widths[:-1])
-        self.blocks = nn.Sequential(*(Block(i, o) for i, o in zip(inside, widths, strict=True)))
-        self.head = nn.Linear(widths[-1], classes, bias=False)
+        inside = (filters.shape[0], *net.widths[:-1])
+        self.blocks = nn.Sequential(
+            *(Block(i, o, net) for i, o in zip(inside, net.widths, strict=True))
+        )
+        self.head = nn.Linear(net.widths[-1], classes, bias=False)
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """(N, C, H, W) float32 in 0..1 -> logits (N, classes)."""
+    def forward(self, images_NCHW: Tensor, scale_ND: Tensor | None = None) -> Tensor:
+        """Standardised (N, C, H, W) -> logits (N, classes). scale_ND: what dropout leaves."""
         x = nn.functional.gelu(self.whiten(images_NCHW))
         x = self.blocks(x).amax(dim=(2, 3))
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(x if scale_ND is None else x * scale_ND)
         return logits
 
 
-def build(filters: Tensor, classes: int, seed: int, device: torch.device) -> SmallNet:
-    """Return the network initialised as a function of `seed` alone, channels last.
+Network = SmallNet | ResNet18
 
-    The global generator is left as it was.
+
+def build(
+    filters: Tensor,
+    classes: int,
+    seed: int,
+    device: torch.device,
+    net: Net = DEFAULT,
+    *,
+    layout: torch.memory_format = torch.channels_last,
+) -> Network:
+    """Return the network initialised as a function of `seed` alone.
+
+    filters: of `whitening_filters`; a resnet takes but its channels from them. The global
+    generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = SmallNet(filters, classes)
-    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        made: Network = (
+            SmallNet(filters, classes, net)
+            if net.name == "small"
+            else ResNet18(filters.shape[1], classes, net.width, lambda c: normalise(c, net.norm))
+        )
+    return made.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 
 class Optimiser(Protocol):
-    """What moves weights: `factor` scales the learning rate of this step."""
+    """What moves weights: `factor` scales the learning rate of this step.
+
+    taken: steps so far. With the tensors of `memory` it is all that an optimiser remembers.
+    """
+
+    taken: int
+
+    @property
+    def memory(self) -> list[Tensor]:
+        """What it holds from step to step, to be saved and written over."""
 
     def step(self, factor: float) -> None:
         """Move every weight once and forget its gradient."""
@@ -38,11 +47,17 @@ class Nesterov:
         self.weights, self.lr, self.momentum = list(weights), lr, momentum
         self.held = [torch.zeros_like(w) for w in weights]
         self.decayed = [w for w in weights if w.ndim > 1]
-        self.decay = weight_decay
+        self.decay, self.taken = weight_decay, 0
+
+    @property
+    def memory(self) -> list[Tensor]:
+        """The momentum of each weight."""
+        return self.held
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """Move every weight once and forget its gradient."""
+        self.taken += 1
         gradients = _gradients(self.weights)
         torch._foreach_mul_(self.held, self.momentum)
         torch._foreach_add_(self.held, gradients)
@@ -68,22 +83,26 @@ class AdamW:
         self.weights, self.lr, self.decay, self.betas = list(weights), lr, weight_decay, betas
         self.first = [torch.zeros_like(w) for w in weights]
         self.second = [torch.zeros_like(w) for w in weights]
-        self.count = 0
+        self.counts = [torch.zeros((), device=w.device) for w in weights]
+        self.taken = 0
+
+    @property
+    def memory(self) -> list[Tensor]:
+        """The running moments of each weight."""
+        return [*self.first, *self.second]
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """Move every weight once and forget its gradient."""
-        self.count += 1
+        self.taken += 1
         gradients, (fast, slow) = _gradients(self.weights), self.betas
-        torch._foreach_lerp_(self.first, gradients, 1 - fast)
-        torch._foreach_mul_(self.second, slow)
-        torch._foreach_addcmul_(self.second, gradients, gradients, 1 - slow)
-        scale = torch._foreach_sqrt(self.second)  # noqa: SLF001 - as the public ones do
-        torch._foreach_div_(scale, (1 - slow**self.count) ** 0.5)
-        torch._foreach_add_(scale, 1e-8)
-        torch._foreach_mul_(self.weights, 1 - self.lr * factor * self.decay)
-        rate = -self.lr * factor / (1 - fast**self.count)
-        torch._foreach_addcdiv_(self.weights, self.first, scale, rate)
+        for count in self.counts:
+            count.fill_(self.taken)
+        torch._fused_adamw_(
+            self.weights, gradients, self.first, self.second, [], self.counts,
+            lr=self.lr * factor, beta1=fast, beta2=slow, weight_decay=self.decay, eps=1e-8,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
 
 
 class Muon:
@@ -96,10 +115,17 @@ class Muon:
     def __init__(self, weights: Sequence[Tensor], lr: float, momentum: float = 0.6) -> None:
         self.weights, self.lr, self.momentum = list(weights), lr, momentum
         self.held = [torch.zeros_like(w) for w in weights]
+        self.taken = 0
+
+    @property
+    def memory(self) -> list[Tensor]:
+        """The momentum of each weight."""
+        return self.held
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """Move every weight once and forget its gradient."""
+        self.taken += 1
         gradients = _gradients(self.weights)
         for weight, gradient, held in zip(self.weights, gradients, self.held, strict=True):
             held.mul_(self.momentum).add_(gradient)
@@ -148,6 +174,19 @@ def warm_up(step: int, steps: int, share: float = 0.1) -> float:
     [0.1, 0.5, 1.0]
     """
     return min(1.0, (step + 1) / max(1.0, share * steps))
+
+
+def wind_down(step: int, steps: int, share: float) -> float:
+    """Return the factor on lr of warm-up, stable and decay: the last `share` goes to 0 in a line.
+
+    Source: warmup-stable-decay (Hu et al. 2024, arXiv 2404.06395), linear decay as Haegele et al.
+    2024 (arXiv 2405.18392) find it to do.
+
+    >>> [round(wind_down(step, 100, 0.2), 2) for step in (0, 50, 80, 90, 99)]
+    [0.1, 1.0, 1.0, 0.5, 0.05]
+    """
+    left = (steps - step) / max(1.0, share * steps)
+    return min(warm_up(step, steps), left)
 
 
 class Average:

@@ -1,10 +1,10 @@
-"""One training run: what goes in (recipe), what comes out (run), and the convolutional loop."""
+"""One training run: what comes out of it, and the loop over images that are all in memory."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -13,51 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.arms import RAW, Arm, TrainingData, batches, held_out_rows, keyed_seed
-from training.augment import augment
-from training.curriculum import weigh_hardest
+from training.checkpoint import Checkpoint
 from training.dynamics import Watch, margins
-from training.models import SmallNet, build, whitening_filters
-from training.optim import Average, optimisers, warm_up
+from training.learner import Learner, weighted_loss
+from training.recipe import Recipe as Recipe  # noqa: PLC0414 - a name of this module too
+from training.standard import FIT_ROWS, Standard
+from training.trail import Clock as Clock  # noqa: PLC0414
+from training.trail import Point, Trail
 
 Floats = NDArray[np.float64]
 CURVE_ROWS = 2000
 _CHUNK = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a tier trains; the same for every arm and seed.
-
-    steps: optimiser steps, of batch_size samples each. evals: points of the curve after step 0.
-    ema_share: the averaged weights remember this share of all steps. hidden: width of a head.
-    embedding: width of a category's vector, 0 for none (codes are in the features then).
-    flip, translate_px: augmentation of images. label_smoothing: 0..1. hardest: share of each batch,
-    by the highest loss, that a step learns from (0..1, 1 all).
-    """
-
-    tier: str
-    steps: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    evals: int = 24
-    ema_share: float = 0.1
-    label_smoothing: float = 0.0
-    optimiser: str = "sgd"
-    hidden: int = 128
-    embedding: int = 0
-    flip: bool = False
-    translate_px: int = 2
-    hardest: float = 1.0
-
-    def eval_steps(self) -> list[int]:
-        """Return the steps at which the curve is read: 0 first, the last step last.
-
-        >>> Recipe("probe", 10, 8, 0.1, 0.0, evals=2).eval_steps()
-        [0, 5, 10]
-        """
-        grid = np.linspace(0, self.steps, min(self.evals, self.steps) + 1).round()
-        return [int(step) for step in grid]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,17 +51,6 @@ class Run:
     held_out: NDArray[np.float32] | None = None
 
 
-class Clock:
-    """Process and wall seconds since it was made."""
-
-    def __init__(self) -> None:
-        self.cpu, self.wall = time.process_time(), time.perf_counter()
-
-    def read(self, share: float = 1.0) -> tuple[float, float]:
-        """Return (cpu_s, wall_s) since the start, times share."""
-        return (time.process_time() - self.cpu) * share, (time.perf_counter() - self.wall) * share
-
-
 def curve_rows(data: TrainingData) -> NDArray[np.int64]:
     """Return the validation rows that curves are read on: all, or 2,000 spread evenly."""
     rows = data.rows_of(1)
@@ -111,76 +66,62 @@ class Pictures:
         assert data.images is not None
         self.data, self.device = data, device
         self.images = torch.from_numpy(data.images).to(device)
-        some = self.images[torch.from_numpy(data.train[:: max(1, data.train.size // 2000)])]
-        floats = some.float() / 255
-        self.mean = floats.mean((0, 2, 3), keepdim=True)
-        self.std = floats.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
-        self.filters = whitening_filters(((floats - self.mean) / self.std).cpu())
+        some = data.train[:: max(1, data.train.size // FIT_ROWS)]
+        self.standard = Standard.fit(self.images[torch.from_numpy(some)])
 
-    def batch(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return the images of pool rows as standardised float32, channels last."""
+    def batch(
+        self, rows: NDArray[np.int64], layout: torch.memory_format = torch.channels_last
+    ) -> Tensor:
+        """Return the images of pool rows as standardised float32."""
         picked = self.images[torch.from_numpy(rows).to(self.device)]
-        scaled = (picked.float() / 255 - self.mean) / self.std
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return self.standard.scale(picked, layout)
+
+    def parts(
+        self, rows: NDArray[np.int64], layout: torch.memory_format = torch.channels_last
+    ) -> Iterator[Tensor]:
+        """Yield the images of pool rows, some at a time."""
+        for at in range(0, rows.size, _CHUNK):
+            yield self.batch(rows[at : at + _CHUNK], layout)
 
 
-def train(pictures: Pictures, arm: Arm, seed: int, recipe: Recipe) -> Run:
-    """Train the small network on one arm with one seed, and read its curve.
+def train(
+    pictures: Pictures, arm: Arm, seed: int, recipe: Recipe, saved: Checkpoint | None = None
+) -> Run:
+    """Train the recipe's network on one arm with one seed, and read its curve.
 
     The network's start, the order and the augmentation are functions of the seed, not of the arm.
+    saved: where the run keeps itself now and then, so that a killed one goes on with the same bits;
+    cleared at its end by the caller, who then holds the run.
     """
-    data, key, clock = pictures.data, keyed_seed(arm.name, seed), Clock()
-    net = build(pictures.filters, len(data.classes), key, pictures.device)
-    average = Average([*net.parameters(), *net.buffers()], recipe.ema_share * recipe.steps)
-    movers = optimisers(net, recipe.optimiser, recipe.lr, recipe.weight_decay)
+    data, key, device = pictures.data, keyed_seed(arm.name, seed), pictures.device
+    learner = Learner(pictures.standard.filters, len(data.classes), key, recipe, device)
+    watch = Watch(1, arm.keep.size, device) if arm.name == RAW else None
+    trail = Trail(learner, saved, watch)
     weights = (arm.weights / arm.weights[arm.keep].mean()).astype(np.float32)
-    stream, curve, due = batches(arm.keep, key, recipe.batch_size), [], set(recipe.eval_steps())
-    val = curve_rows(data)
-    watch = Watch(1, arm.keep.size, pictures.device) if arm.name == RAW else None
-    for step in range(recipe.steps + 1):
+    val, due, layout = curve_rows(data), set(recipe.eval_steps()), recipe.memory_format
+
+    def predict(rows: NDArray[np.int64]) -> Tensor:
+        return learner.evaluate(pictures.parts(rows, layout))
+
+    stream = islice(batches(arm.keep, key, recipe.batch_size), trail.step, None)
+    for step in range(trail.step, recipe.steps + 1):
+        trail.keep(step)
         if step in due:
-            logits = evaluate(pictures, net, average, val)
-            curve.append((step, *clock.read(), *score(logits, data.labels[val])))
+            trail.add(step, score(predict(val), data.labels[val]))
         if step == recipe.steps:
             break
         positions, epochs = next(stream)
-        images = augment(
-            pictures.batch(arm.rows[positions]), positions, epochs, key,
-            translate_px=recipe.translate_px, flip=recipe.flip,
-        )  # fmt: skip
-        given = torch.from_numpy(arm.labels[positions]).to(pictures.device)
-        logits = net.train()(images)
-        loss = weighted_loss(logits, given, weights[positions], recipe)
-        loss.backward()  # type: ignore[no-untyped-call]
+        given = torch.from_numpy(arm.labels[positions]).to(device)
+        logits = learner.predict(pictures.batch(arm.rows[positions], layout), positions, epochs)
+        learner.move(weighted_loss(logits, given, weights[positions], recipe), step)
         if watch is not None:
             watch.record(positions[None], epochs, logits.detach()[None], given[None])
-        for mover in movers:
-            mover.step(warm_up(step, recipe.steps))
-        average.update()
-    test = data.rows_of(2)
-    run = finished(arm, seed, recipe, curve, evaluate(pictures, net, average, test), data)
-
-    def predict(rows: NDArray[np.int64]) -> Tensor:
-        return evaluate(pictures, net, average, rows)
-
+    run = finished(arm, seed, recipe, trail.curve, predict(data.rows_of(2)), data)
     return replace(
         run,
         dynamics=None if watch is None else conclude(watch, predict(arm.rows)[None], [arm])[0],
         held_out=held_out_probabilities(data, arm, predict),
     )
-
-
-def weighted_loss(
-    logits: Tensor, labels: Tensor, weights: NDArray[np.float32], recipe: Recipe
-) -> Tensor:
-    """Return the batch's mean of weight times cross entropy, of its hardest share if asked for."""
-    losses = functional.cross_entropy(
-        logits, labels, reduction="none", label_smoothing=recipe.label_smoothing
-    )
-    weighted = losses * torch.from_numpy(weights).to(logits.device)
-    if recipe.hardest < 1:
-        weighted = weighted * weigh_hardest(weighted, recipe.hardest)
-    return weighted.mean()
 
 
 def conclude(watch: Watch, final_MNK: Tensor, arms: Sequence[Arm]) -> NDArray[np.float32]:
@@ -197,20 +138,6 @@ def held_out_probabilities(
     if rows is None:
         return None
     return functional.softmax(predict(rows).double(), dim=1).float().numpy()
-
-
-@torch.no_grad()
-def evaluate(
-    pictures: Pictures, net: SmallNet, average: Average, rows: NDArray[np.int64]
-) -> Tensor:
-    """Return the averaged network's logits (R, classes) on pool rows, on the CPU."""
-    net.eval()
-    average.swap()
-    parts = [
-        net(pictures.batch(rows[at : at + _CHUNK])).cpu() for at in range(0, rows.size, _CHUNK)
-    ]
-    average.swap()
-    return torch.cat(parts) if parts else torch.zeros(0, net.head.out_features)
 
 
 def score(logits: Tensor, labels: NDArray[np.int64]) -> tuple[float, float]:
@@ -230,7 +157,7 @@ def finished(  # noqa: PLR0917 - a record, built in one place
     arm: Arm,
     seed: int,
     recipe: Recipe,
-    curve: list[tuple[int, float, float, float, float]],
+    curve: list[Point],
     test_logits: Tensor,
     data: TrainingData,
 ) -> Run:

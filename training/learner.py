@@ -1,0 +1,110 @@
+"""One network while it learns: its weights, their average, the momenta, and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from training.augment import augment, dropout_scale
+from training.checkpoint import go_on, training_state
+from training.curriculum import weigh_hardest
+from training.models import Network, build
+from training.optim import Average, optimisers
+from training.recipe import Recipe
+
+Longs = NDArray[np.int64]
+Forward = Callable[..., Any]
+
+
+class Learner:
+    """A network, keyed by `key` alone in its start and by (key, epoch, sample) in all that moves.
+
+    wrapped: what is called in training, the network itself unless it is set to a compiled or a
+    distributed one.
+    """
+
+    def __init__(
+        self, filters: Tensor, classes: int, key: int, recipe: Recipe, device: torch.device
+    ) -> None:
+        self.recipe, self.key, self.device = recipe, key, device
+        self.net: Network = build(
+            filters, classes, key, device, recipe.net, layout=recipe.memory_format
+        )
+        span = recipe.ema_share * recipe.steps
+        self.average = Average([*self.net.parameters(), *self.net.buffers()], span)
+        self.movers = optimisers(self.net, recipe.optimiser, recipe.lr, recipe.weight_decay)
+        self.wrapped: Forward = compiled(self.net, recipe)
+
+    def predict(self, images_NCHW: Tensor, ids: Longs, epochs: Longs) -> Tensor:
+        """Return the logits (B, classes) of a training batch, augmented, with their gradients.
+
+        images_NCHW: standardised. ids: what keys each sample, (B,).
+        """
+        recipe = self.recipe
+        images = augment(
+            images_NCHW, ids, epochs, self.key, translate_px=recipe.translate_px, flip=recipe.flip
+        )
+        images = images.contiguous(memory_format=recipe.memory_format)
+        scale = None
+        if rate := recipe.net.dropout:
+            drawn = dropout_scale(ids, epochs, self.key, self.net.head.in_features, rate)
+            scale = torch.from_numpy(drawn).to(self.device)
+        self.net.train()
+        with self._precision():
+            logits: Tensor = self.wrapped(images, scale)
+        return logits.float()
+
+    def _precision(self) -> torch.autocast:
+        low = self.recipe.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+
+    def move(self, loss: Tensor, step: int) -> None:
+        """Take the step that lowers the loss, and average."""
+        loss.backward()  # type: ignore[no-untyped-call]
+        for mover in self.movers:
+            mover.step(self.recipe.factor(step))
+        self.average.update()
+
+    @torch.no_grad()
+    def evaluate(self, parts: Iterable[Tensor]) -> Tensor:
+        """Return the averaged network's logits (R, classes), on the CPU, of standardised images."""
+        self.net.eval()
+        self.average.swap()
+        with self._precision():
+            told = [self.net(images).float().cpu() for images in parts]
+        self.average.swap()
+        return torch.cat(told) if told else torch.zeros(0, self.net.head.out_features)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that training changes, to be saved or written over."""
+        return training_state(self.net, self.average, self.movers)
+
+    def go_on(self, step: int) -> None:
+        """Count the steps that the written tensors have taken."""
+        go_on(step, self.average, self.movers)
+
+
+def compiled(net: Network, recipe: Recipe) -> Forward:
+    """Return what a training step calls: the network, or as compiled code or replayed graphs."""
+    if recipe.engine == "eager":
+        return net
+    mode = "reduce-overhead" if recipe.engine == "graphs" else "default"
+    return torch.compile(net, mode=mode)
+
+
+def weighted_loss(
+    logits: Tensor, labels: Tensor, weights: NDArray[np.float32], recipe: Recipe
+) -> Tensor:
+    """Return the batch's mean of weight times cross entropy, of its hardest share if asked for."""
+    smoothing = recipe.label_smoothing
+    losses = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+    weighted = losses * torch.from_numpy(weights).to(logits.device)
+    if recipe.hardest < 1:
+        weighted = weighted * weigh_hardest(weighted, recipe.hardest)
+    return weighted.mean()

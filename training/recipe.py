@@ -1,0 +1,108 @@
+"""How a tier trains: one frozen value, the same for every arm and seed, part of each job's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+from training.errors import TrainingError
+from training.models import Net
+from training.optim import warm_up, wind_down
+
+_CHOICES = {
+    "schedule": ("constant", "wsd"),
+    "layout": ("channels_last", "nchw"),
+    "precision": ("fp32", "bf16"),
+    "engine": ("eager", "compile", "graphs"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a tier trains; the same for every arm and seed.
+
+    steps: optimiser steps, of batch_size samples each. evals: points of the curve after step 0.
+    ema_share: the averaged weights remember this share of all steps. hidden: width of a head.
+    embedding: width of a category's vector, 0 for none (codes are in the features then).
+    flip, translate_px: augmentation of images. label_smoothing: 0..1. hardest: share of each batch,
+    by the highest loss, that a step learns from (0..1, 1 all). net: the network of images.
+    members: networks that each head of a table is the mean of, 1 for a plain one (see
+    `training.ensemble`). schedule: constant after the warm-up, or wsd, whose last `decay_share` of
+    the steps winds down to 0. layout, precision, engine: how a device computes (see
+    `training.probing`).
+
+    Raises:
+        TrainingError: if a choice is unknown or a number out of range.
+    """
+
+    tier: str
+    steps: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    evals: int = 24
+    ema_share: float = 0.1
+    label_smoothing: float = 0.0
+    optimiser: str = "sgd"
+    hidden: int = 128
+    embedding: int = 0
+    flip: bool = False
+    translate_px: int = 2
+    hardest: float = 1.0
+    net: Net = field(default_factory=Net)
+    members: int = 1
+    schedule: Literal["constant", "wsd"] = "constant"
+    decay_share: float = 0.2
+    layout: Literal["channels_last", "nchw"] = "channels_last"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    engine: Literal["eager", "compile", "graphs"] = "eager"
+
+    def __post_init__(self) -> None:
+        """Refuse what no loop knows."""
+        for name, known in _CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                told = f"Choices: {', '.join(known)}."
+                raise TrainingError(f"recipe.{name}", "no such choice", got=value, allowed=told)
+        if self.members < 1:
+            told = "At least 1."
+            raise TrainingError("recipe.members", "too few", got=self.members, allowed=told)
+        if not 0 < self.decay_share < 1:
+            told = "Above 0 and below 1."
+            raise TrainingError(
+                "recipe.decay_share", "cannot be", got=self.decay_share, allowed=told
+            )
+
+    @property
+    def stable_steps(self) -> int:
+        """The steps before any decay: all of them where the schedule is constant."""
+        if self.schedule == "constant":
+            return self.steps
+        return self.steps - max(1, round(self.decay_share * self.steps))
+
+    def eval_steps(self) -> list[int]:
+        """Return the steps at which the curve is read: 0 first, the end of the stable phase last.
+
+        A decay is left out: under it the time to a target is a property of the schedule.
+
+        >>> Recipe("probe", 10, 8, 0.1, 0.0, evals=2).eval_steps()
+        [0, 5, 10]
+        >>> Recipe("probe", 10, 8, 0.1, 0.0, evals=2, schedule="wsd").eval_steps()
+        [0, 4, 8]
+        """
+        steps = self.stable_steps
+        grid = np.linspace(0, steps, min(self.evals, steps) + 1).round()
+        return [int(step) for step in grid]
+
+    def factor(self, step: int) -> float:
+        """Return what this step's learning rate is multiplied by."""
+        if self.schedule == "constant":
+            return warm_up(step, self.steps)
+        return wind_down(step, self.steps, self.decay_share)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The layout of images and filters in memory."""
+        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format

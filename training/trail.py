@@ -1,0 +1,70 @@
+"""What a run leaves as it goes: the points of its curve, its clock and its checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.checkpoint import Checkpoint
+from training.dynamics import Watch
+from training.learner import Learner
+
+Point = tuple[int, float, float, float, float]
+
+
+class Clock:
+    """Process and wall seconds since it was made, on top of those that were spent before."""
+
+    def __init__(self, spent: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.cpu, self.wall = time.process_time() - spent[0], time.perf_counter() - spent[1]
+
+    def read(self, share: float = 1.0) -> tuple[float, float]:
+        """Return (cpu_s, wall_s) since the start, times share."""
+        return (time.process_time() - self.cpu) * share, (time.perf_counter() - self.wall) * share
+
+
+class Trail:
+    """The curve of one run, (step, cpu_s, wall_s, accuracy, nll) a point, kept through a kill.
+
+    saved: where the run keeps itself; None: nowhere. watch: its dynamics, if it has some. step:
+    where the run goes on, 0 at its start. more: what else was kept.
+    """
+
+    def __init__(self, learner: Learner, saved: Checkpoint | None, watch: Watch | None) -> None:
+        self.learner, self.saved, self.watch = learner, saved, watch
+        self.curve: list[Point] = []
+        self.step, self.clock = 0, Clock()
+        self.more: dict[str, NDArray[Any]] = {}
+        told = None if saved is None else saved.load(self._tensors())
+        if told is None:
+            return
+        self.step = int(told.pop("step"))
+        learner.go_on(self.step)
+        if watch is not None:
+            watch.epoch = int(told.pop("epoch"))
+        points = told.pop("curve").reshape(-1, 5).tolist()
+        self.curve = [(int(step), *rest) for step, *rest in points]
+        self.clock = Clock(tuple(told.pop("spent").tolist()))
+        self.more = told
+
+    def _tensors(self) -> dict[str, Tensor]:
+        seen = {} if self.watch is None else self.watch.tensors()
+        return self.learner.tensors() | seen
+
+    def add(self, step: int, read: tuple[float, float]) -> None:
+        """Add a point: accuracy and negative log likelihood after so many steps."""
+        self.curve.append((step, *self.clock.read(), *read))
+
+    def keep(self, step: int, more: Mapping[str, Any] | None = None) -> None:
+        """Save the run after so many steps, if that is due."""
+        if self.saved is None or step == self.step or not self.saved.due(step):
+            return
+        numbers = {"step": step, "curve": np.array(self.curve), "spent": self.clock.read()}
+        if self.watch is not None:
+            numbers["epoch"] = self.watch.epoch
+        self.saved.save(self._tensors(), numbers | dict(more or {}))
