@@ -21,10 +21,11 @@ import torch
 
 from training.arms import PILOT, TrainingData, guard_arm
 from training.dynamics import dynamics_frame
-from training.effects import Judged, judge_tier, pick
+from training.effects import judge_tier, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, plan_jobs, repeatable, rows_digest, run_jobs
+from training.judged import Judged
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
 from training.trainer import Clock, Recipe, Run, curve_rows
@@ -235,7 +236,8 @@ def _run_tier(
         name: sorted((r for r in runs if r.arm == name), key=lambda r: r.seed)
         for name in (*names, PILOT)
     }
-    report = judge_tier(_judged(data, by_arm, options.margin))
+    judged = replace(_judged(data, by_arm, options.margin), groups=tuple(arms.groups))
+    report = judge_tier(judged)
     trained = float(sum(run.cpu_s[-1] for run in runs))
     _, wall = clock.read()
     return {
@@ -252,7 +254,8 @@ def _run_tier(
 def _judged(data: TrainingData, by_arm: Mapping[str, list[Run]], margin: float) -> Judged:
     test, val = data.rows_of(2), data.labels[curve_rows(data)]
     given = data.labels[test]
-    true = None if data.true_labels is None else data.true_labels[test]
+    known = None if data.true_labels is None else data.true_labels[test]
+    true = None if known is None else np.where(known >= 0, known, given)
     corrected = true is not None and bool((true != given).any())
     chance = float(np.bincount(val, minlength=len(data.classes)).max() / val.size)
     return Judged(by_arm, given, data.classes, chance, margin, true if corrected else None)

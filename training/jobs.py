@@ -35,7 +35,7 @@ from training.heads import Rows, train_heads
 from training.shards.store import write_atomic
 from training.trainer import Pictures, Recipe, Run, train
 
-ENGINE = 3  # raise when training changes what a run gives
+ENGINE = 4  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
 DAMAGED = (  # all that reading a spoiled .npz can raise
     OSError, ValueError, KeyError, EOFError, RuntimeError, SyntaxError, TypeError, struct.error,
@@ -335,7 +335,8 @@ def _load(cache: Path, job: Job) -> list[Run] | None:
     if not whole or told != [list(part) for part in zip(*job.runs, strict=True)]:
         return None
     scalar: dict[str, Callable[[Any], Any]] = {
-        "arm": str, "seed": int, "n_train": int, "test_nll": float,
+        "arm": str, "seed": int, "n_train": int,
+        "test_nll": float, "test_brier": float, "test_ece": float,
     }  # fmt: skip
     kept: list[dict[str, Any]] = [
         {name: scalar.get(name, np.asarray)(column[at]) for name, column in columns.items()}

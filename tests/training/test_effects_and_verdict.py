@@ -3,46 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.effects import Judged, freeze_targets, judge_tier, pick
-from training.trainer import Run
+from tests.training.made_runs import STEPS, judged
+from training.effects import judge_tier, pick
+from training.judged import Judged
+from training.speedups import freeze_targets
 from training.wording import describe
-
-STEPS = np.arange(0, 101, 5)
-ARMS = ("raw", "raw_again", "cleaned", "random_drop", "raw_pilot")
-
-
-def _run(
-    arm: str, seed: int, accuracy: float, speed: float, *, rng: np.random.Generator, items: int
-) -> Run:
-    """A run whose curve rises to `accuracy` at rate `speed` and whose test items follow suit."""
-    curve = accuracy - (accuracy - 0.5) * np.exp(-STEPS * speed / 30)
-    pred = np.where(rng.random(items) < accuracy, 0, 1).astype(np.int16)
-    zeros = np.zeros(STEPS.size)
-    return Run(arm, seed, 90, STEPS, STEPS * 8, zeros, zeros, curve, zeros, pred, 1 - accuracy)
-
-
-def judged(
-    gain: float,
-    *,
-    seeds: int = 8,
-    noise: float = 0.004,
-    speed: float = 1.0,
-    key: int = 0,
-    items: int = 4000,
-) -> Judged:
-    """Runs of all arms where only the cleaned one is better by `gain` and faster by `speed`."""
-    rng = np.random.default_rng(key)
-    runs = {
-        arm: [
-            _run(
-                arm, seed, 0.8 + gain * (arm == "cleaned") + rng.normal(0, noise),
-                speed if arm == "cleaned" else 1.0, rng=rng, items=items,
-            )
-            for seed in range(seeds)
-        ]
-        for arm in ARMS
-    }  # fmt: skip
-    return Judged(runs, np.zeros(items, np.int64), ("yes", "no"), 0.5)
 
 
 def test_a_planted_gain_is_found_and_told() -> None:
@@ -114,7 +79,7 @@ def test_effects_have_every_contrast_and_field() -> None:
     report = judge_tier(judged(0.01))
     fields = {"arm", "versus", "endpoint", "estimate", "low", "high", "p", "n", "mde", "unit"}
     assert all(fields <= set(effect) for effect in report["effects"])
-    assert len(report["effects"]) == 4 * 4
+    assert len(report["effects"]) == 4 * 7
     again = pick(report["effects"], "raw_again", "raw")
     assert again["low"] <= 0 <= again["high"]
     main = pick(report["effects"], "cleaned", "raw")
