@@ -45,7 +45,8 @@ class ExperimentOptions:
     a CPU, None for all cores.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
-    leave_out: columns of a table that are not read.
+    leave_out: columns of a table that are not read. cleaning_cpu_s: what profile, check and clean
+    took, CPU seconds, for the break-even; None leaves that out.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -61,6 +62,7 @@ class ExperimentOptions:
     ablations: bool = False
     groups: Mapping[str, Sequence[str]] | None = None
     leave_out: tuple[str, ...] = ()
+    cleaning_cpu_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -236,8 +238,9 @@ def _run_tier(
         name: sorted((r for r in runs if r.arm == name), key=lambda r: r.seed)
         for name in (*names, PILOT)
     }
-    judged = replace(_judged(data, by_arm, options.margin), groups=tuple(arms.groups))
-    report = judge_tier(judged)
+    judged = _judged(data, by_arm, options.margin)
+    groups, cost = tuple(arms.groups), options.cleaning_cpu_s
+    report = judge_tier(replace(judged, groups=groups, cleaning_cpu_s=cost))
     trained = float(sum(run.cpu_s[-1] for run in runs))
     _, wall = clock.read()
     return {
