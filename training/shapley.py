@@ -97,7 +97,7 @@ def respond_to_dose(judged: Judged) -> dict[str, Any] | None:
     means = accuracies.mean(axis=1)
     steps = [
         {"dose": float(dose), "arm": arms[dose], "final_acc": float(mean),
-         **{f"over_raw_{key}": over[key] for key in ("estimate", "low", "high", "p", "n", "mde")}}
+         **{key: over[key] for key in ("estimate", "low", "high", "p", "n", "mde")}}
         for dose, mean, over in (
             (dose, mean, compare(accuracies[at], accuracies[0],
                                  grain=judged.grain(arms[dose], RAW) if dose else 0.0))
