@@ -21,8 +21,8 @@ def draw_speedups(report: Mapping[str, Any], tier: str | None, *, narrow: bool) 
     twice as fast.
     """
     tiers = (report["experiment"] or {"tiers": []})["tiers"]
-    found = next((one for one in tiers if one["tier"] == tier), {"speedup_curve": []})
-    rows = [row for row in map(_describe, found["speedup_curve"]) if row]
+    points = next((one["speedup_curve"] for one in tiers if one["tier"] == tier), [])
+    rows = [row for row in map(_describe, points) if row]
     if not rows:
         return None
     size = (NARROW_PX if narrow else WIDE_PX, HEIGHT_PX)
@@ -48,7 +48,7 @@ def _plan(rows: list[dict[str, Any]], size: tuple[int, int]) -> dict[str, Any]:
     alt = importlib.import_module("altair")
     ends = [0.97, 1.03]
     domain = [min(ends[0], *(r["low"] for r in rows)), max(ends[1], *(r["high"] for r in rows))]
-    x = alt.X("accuracy:Q", title="target: validation accuracy", axis=alt.Axis(format=".1%"),
+    x = alt.X("accuracy:Q", title="target: validation accuracy", axis=alt.Axis(format=".3~%"),
               scale=alt.Scale(zero=False, nice=False))  # fmt: skip
     scale = alt.Scale(type="log", domain=domain, nice=False)
     y = {"title": None, "scale": scale, "axis": alt.Axis(format=".2~f", tickCount=5)}
