@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 POWER = 0.8
@@ -37,8 +38,8 @@ def t_interval(mean: float, se: float, df: float, n: int, level: float = 0.95) -
     """
     if se <= 0:
         return Interval(mean, mean, mean, 1.0 if mean == 0 else 0.0, n)
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * se
-    p = float(2 * stats.t.sf(abs(mean) / se, df))
+    half = float(special.stdtrit(df, 0.5 + level / 2)) * se
+    p = float(2 * special.stdtr(df, -abs(mean) / se))
     return Interval(mean, mean - half, mean + half, p, n)
 
 
@@ -134,11 +135,11 @@ def superiority(a: Floats, b: Floats, level: float = 0.95) -> Interval:
     d = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     n, tail = d.size, (1 - level) / 2
     wins = float((d > 0).sum() + 0.5 * (d == 0).sum())
-    low = float(stats.beta.ppf(tail, wins, n - wins + 1)) if wins > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, wins + 1, n - wins)) if wins < n else 1.0
+    low = float(special.betaincinv(wins, n - wins + 1, tail)) if wins > 0 else 0.0
+    high = float(special.betaincinv(wins + 1, n - wins, 1 - tail)) if wins < n else 1.0
     least = min(wins, n - wins)
     # the binomial tail for whole wins, read between them where ties left halves
-    p = 1.0 if 2 * least >= n - 1 else 2 * float(stats.beta.sf(0.5, least + 1, n - least))
+    p = 1.0 if 2 * least >= n - 1 else 2 * float(special.betaincc(least + 1, n - least, 0.5))
     return Interval(wins / n, low, high, min(1.0, p), n)
 
 
@@ -155,7 +156,7 @@ def equivalence(a: Floats, b: Floats, margin: float, *, grain: float = 0.0) -> f
     mean, se = float(d.mean()), spread(a, b, grain) / d.size**0.5
     if se <= 0:
         return 0.0 if abs(mean) < margin else 1.0
-    return float(stats.t.sf((margin - abs(mean)) / se, d.size - 1))
+    return float(special.stdtr(d.size - 1, (abs(mean) - margin) / se))
 
 
 def detectable(sd: float, n: int, alpha: float = 0.05, power: float = POWER) -> float:
@@ -167,15 +168,18 @@ def detectable(sd: float, n: int, alpha: float = 0.05, power: float = POWER) -> 
     >>> round(detectable(0.21, 7), 2)
     0.27
     """
-    if sd <= 0:
-        return 0.0
+    return _find_shift(n, alpha, power) * sd / float(np.sqrt(n)) if sd > 0 else 0.0
+
+
+@cache
+def _find_shift(n: int, alpha: float, power: float) -> float:
+    """Return the noncentrality that n pairs find with `power`: a search, the same for every sd."""
     critical = float(stats.f.ppf(1 - alpha, 1, n - 1))
 
     def lack(shift: float) -> float:
         return float(stats.ncf.sf(critical, 1, n - 1, shift**2)) - power
 
-    shift = float(optimize.brentq(lack, 1e-6, 60.0))
-    return shift * sd / float(np.sqrt(n))
+    return float(optimize.brentq(lack, 1e-6, 60.0))
 
 
 def sign_flip(a: Floats, b: Floats) -> float:

@@ -61,7 +61,7 @@ def _say_break_even(rows: Sequence[Mapping[str, Any]]) -> str:
     between = f"95 % interval {count(last['low'])} to {count(last['high'])}"
     return (
         f"Cleaning cost {cost}, paid for after {bound}{_trainings(count(last['trainings']))} "
-        f"{goal} ({between}, {last['n']} paired seeds)."
+        f"to raw's final accuracy ({between}, {last['n']} paired seeds)."
     )
 
 

@@ -21,7 +21,7 @@ def draw_speedups(report: Mapping[str, Any], tier: str | None, *, narrow: bool) 
     twice as fast.
     """
     tiers = (report["experiment"] or {"tiers": []})["tiers"]
-    points = next((one["speedup_curve"] for one in tiers if one["tier"] == tier), [])
+    points = [row for one in tiers if one["tier"] == tier for row in one["speedup_curve"]]
     rows = [row for row in map(_describe, points) if row]
     if not rows:
         return None
