@@ -17,13 +17,14 @@ from typing import Any
 
 from training.checkpoint import EVERY_S, Checkpoint
 from training.errors import TrainingError
-from training.experiment import choose_device, curve_frame
+from training.experiment import choose_device
 from training.jobs import repeatable
 from training.models import Net
 from training.ranks import join
 from training.recipe import Recipe
 from training.shards.manifest import read_manifest
 from training.streamed import Splits, train_streamed
+from training.tiers import curve_frame
 
 
 def read_recipe(told: Mapping[str, Any]) -> Recipe:

@@ -50,7 +50,8 @@ class ExperimentOptions:
     doses: shares (0..1) of what cleaning changed, surest first (`training.doses.rank_reasons`);
     raw_shares: shares of raw's rows; subsets: all sets of at most 5 groups of checks; each an arm
     of the probe tier. equal_epochs: train cleaned once more for as many epochs as raw, where rows
-    were dropped. leave_out: columns of a table that are not read.
+    were dropped. leave_out: columns of a table that are not read. cleaning_cpu_s: what profile,
+    check and clean took, CPU seconds, for the break-even; None leaves that out.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -70,6 +71,7 @@ class ExperimentOptions:
     equal_epochs: bool = False
     groups: Mapping[str, Sequence[str]] | None = None
     leave_out: tuple[str, ...] = ()
+    cleaning_cpu_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -247,6 +249,7 @@ def plan_tier(recipe: Recipe, arms: Arms, options: ExperimentOptions) -> TierPla
         pilots=options.pilots,
         equal_epochs=options.equal_epochs,
         margin=options.margin,
+        cleaning_cpu_s=options.cleaning_cpu_s,
     )
 
 

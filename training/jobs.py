@@ -340,7 +340,8 @@ def _load(cache: Path, job: Job) -> list[Run] | None:
     if not whole or told != [list(part) for part in zip(*job.runs, strict=True)]:
         return None
     scalar: dict[str, Callable[[Any], Any]] = {
-        "arm": str, "seed": int, "n_train": int, "test_nll": float,
+        "arm": str, "seed": int, "n_train": int,
+        "test_nll": float, "test_brier": float, "test_ece": float,
     }  # fmt: skip
     kept: list[dict[str, Any]] = [
         {name: scalar.get(name, np.asarray)(column[at]) for name, column in columns.items()}

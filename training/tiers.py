@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from training.arms import (
     TrainingData,
     guard_arm,
 )
-from training.effects import Judged, judge_tier
+from training.effects import judge_tier
 from training.jobs import Job, Place, plan_jobs, run_jobs
+from training.judged import Judged
 from training.matching import match_compute, match_epochs
 from training.trainer import Recipe, Run, curve_rows
 
@@ -34,7 +35,7 @@ class TierPlan:
 
     names: arms that are judged, raw first. between: arms that explain. seeds of each arm, pilots of
     raw. equal_epochs: cleaned once more, for as many epochs as raw.
-    margin: see `training.effects.Judged`.
+    margin, cleaning_cpu_s: see `training.judged.Judged`.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class TierPlan:
     pilots: int
     equal_epochs: bool = False
     margin: float = 0.003
+    cleaning_cpu_s: float | None = None
 
 
 def run_tier(
@@ -61,7 +63,9 @@ def run_tier(
     for run in sorted(runs, key=lambda run: run.seed):
         by_arm.setdefault(run.arm, []).append(run)
     shorter = by_arm.pop(CLEANED_EPOCHS, [])
-    report = judge_tier(judged_runs(data, by_arm, plan.margin))
+    judged = judged_runs(data, by_arm, plan.margin)
+    cost = plan.cleaning_cpu_s
+    report = judge_tier(replace(judged, groups=tuple(arms.groups), cleaning_cpu_s=cost))
     given = data.labels[data.rows_of(2)]
     return {
         **report,

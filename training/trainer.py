@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.arms import RAW, Arm, TrainingData, batches, held_out_rows, keyed_seed
+from training.calibration import brier_score, calibration_error
 from training.checkpoint import Checkpoint
 from training.dynamics import Watch, margins
 from training.learner import Learner, weighted_loss
@@ -31,9 +32,10 @@ class Run:
     """What one (arm, seed) left: its curve, (E,) each, and its last word on the test items.
 
     steps, samples int64; cpu_s, wall_s seconds since the start (a batched model's share of them);
-    val_acc 0..1; val_nll nats; test_pred (T,) int16 class codes; test_nll nats. dynamics (n, 6)
-    float32: of the raw arm, `training.dynamics.COLUMNS`. held_out (R, classes) float32: of an arm
-    that holds out a fold, the probabilities of `held_out_rows`.
+    val_acc 0..1; val_nll nats; test_pred (T,) int16 class codes; test_nll nats; test_brier and
+    test_ece as in `training.calibration`. dynamics (n, 6) float32: of the raw arm,
+    `training.dynamics.COLUMNS`. held_out (R, classes) float32: of an arm that holds out a fold,
+    the probabilities of `held_out_rows`.
     """
 
     arm: str
@@ -47,6 +49,8 @@ class Run:
     val_nll: Floats
     test_pred: NDArray[np.int16]
     test_nll: float
+    test_brier: float
+    test_ece: float
     dynamics: NDArray[np.float32] | None = None
     held_out: NDArray[np.float32] | None = None
 
@@ -163,9 +167,12 @@ def finished(  # noqa: PLR0917 - a record, built in one place
 ) -> Run:
     """Return the run's record; curve rows are (step, cpu_s, wall_s, accuracy, nll)."""
     steps, cpu_s, wall_s, acc, nll = (np.array(c) for c in zip(*curve, strict=True))
+    labels = data.labels[data.rows_of(2)]
+    probs = functional.softmax(test_logits.double(), dim=1).numpy()
     return Run(
         arm=arm.name, seed=seed, n_train=arm.n_train, steps=steps,
         samples=steps * recipe.batch_size, cpu_s=cpu_s, wall_s=wall_s, val_acc=acc, val_nll=nll,
         test_pred=test_logits.argmax(1).numpy().astype(np.int16),
-        test_nll=score(test_logits, data.labels[data.rows_of(2)])[1],
+        test_nll=score(test_logits, labels)[1], test_brier=brier_score(probs, labels),
+        test_ece=calibration_error(probs, labels),
     )  # fmt: skip

@@ -48,7 +48,7 @@ def draw_curves(report: Mapping[str, Any], tier: str | None, *, narrow: bool) ->
     ends = ", ".join(f"{name_arm(a['arm'])} {100 * a['points'][-1]['mean']:.1f} %" for a in arms)
     says = f"Validation accuracy over steps, tier {tier}. At the end: {ends}."
     spec = _plan_bands(rows, text, size, {"zero": False, "domain": [low, high]})
-    return draw(spec, name=_name("curves", tier, narrow=narrow), says=says)
+    return draw(spec, name=name_picture("curves", tier, narrow=narrow), says=says)
 
 
 def draw_gaps(report: Mapping[str, Any], tier: str | None, *, narrow: bool) -> str | None:
@@ -67,7 +67,7 @@ def draw_gaps(report: Mapping[str, Any], tier: str | None, *, narrow: bool) -> s
     late = [row for row in rows if row["step"] >= begin]
     domain = [min(0.0, *(row["low"] for row in late)), max(0.0, *(row["high"] for row in late))]
     spec = _plan_bands(rows, "+.2~f", size, {"domain": domain})
-    return draw(spec, name=_name("gaps", tier, narrow=narrow), says=says)
+    return draw(spec, name=name_picture("gaps", tier, narrow=narrow), says=says)
 
 
 def _plan_bands(
@@ -89,7 +89,7 @@ def _plan_bands(
     line = base.mark_line(strokeWidth=2, clip=True).encode(
         y=alt.Y("mean:Q", **y), strokeDash=alt.StrokeDash("arm:N", legend=None, scale=dashes)
     )
-    return _dress(band + line, *size)
+    return dress(band + line, *size)
 
 
 def list_contrasts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ def draw_effects(report: Mapping[str, Any]) -> str | None:
         for row in rows
     )
     height = 46 * len(names) + 20 * (len(tiers) - 1)
-    return draw(_dress(chart, 300, height), name="effects", says=says)
+    return draw(dress(chart, 300, height), name="effects", says=says)
 
 
 def _ground(report: Mapping[str, Any]) -> list[Any]:
@@ -182,7 +182,7 @@ def draw_taken(report: Mapping[str, Any]) -> str | None:
     )
     labels = labels.mark_text(align="left", dx=5, fontSize=11, color=token("muted"))
     says = "; ".join(f"{one['check']}: {one['total']}" for one in totals)
-    spec = _dress(marks + labels, 280, 28 * len(bars) + 10)
+    spec = dress(marks + labels, 280, 28 * len(bars) + 10)
     return draw(spec, name="taken", says=f"Samples taken out or changed by check. {says}.")
 
 
@@ -198,12 +198,13 @@ def _names(field: str, order: Sequence[str]) -> Any:
     return alt.Y(field, sort=list(order), title=None, axis=axis)
 
 
-def _name(picture: str, tier: str | None, *, narrow: bool) -> str:
+def name_picture(picture: str, tier: str | None, *, narrow: bool) -> str:
+    """Return a picture's name, unique on the page: [a-zA-Z0-9-]."""
     safe = "".join(char if char.isascii() and char.isalnum() else "-" for char in str(tier))
     return f"{picture}-{'narrow' if narrow else 'wide'}-{safe}"
 
 
-def _dress(chart: Any, width: int, height: int) -> dict[str, Any]:
+def dress(chart: Any, width: int, height: int) -> dict[str, Any]:
     """Return the chart's specification in the page's clothes: no frame, quiet grid, our colours."""
     room = {"left": 14, "right": 8, "top": 4, "bottom": 4}
     sized = chart.properties(width=width, height=height, padding=room, background="transparent")

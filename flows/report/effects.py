@@ -7,7 +7,7 @@ from typing import Any
 from flows.report.figures import number, signed
 
 ARMS = ("raw", "raw_again", "cleaned", "random_drop", "oracle")
-ACCURACY = ("final_acc", "aulc")
+ACCURACY = ("final_acc", "verified_acc", "worst_class_acc", "aulc", "ece")
 ACCURACY_KEYS = ("estimate", "low", "high", "mde", "margin", "low_new", "high_new")
 CONTRASTS = (
     ("cleaned", "raw"),
@@ -16,8 +16,12 @@ CONTRASTS = (
     ("random_drop", "raw"),
     ("oracle", "raw"),
 )
-LISTS = ("arms", "effects", "speedups", "per_class", "targets")
-DOCUMENTS = ("verdict", "recipe", "recovered")
+LISTS = (
+    "arms", "effects", "speedups", "speedup_curve", "per_class", "per_class_verified", "targets",
+    "churn", "break_even", "shapley",
+)  # fmt: skip
+DOCUMENTS = ("verdict", "recipe", "recovered", "data_equivalent", "dose", "says")
+SET_ARM = "set:"
 
 
 def describe_experiment(experiment: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -25,7 +29,8 @@ def describe_experiment(experiment: dict[str, Any] | None) -> dict[str, Any] | N
 
     Returns:
         primary (the tier that gives the verdict), seeds, facts, audit, agreement and tiers [{tier,
-        arms, effects, speedups, per_class, targets, verdict, recipe, recovered, facts}].
+        arms, effects, facts, and what LISTS and DOCUMENTS name}]. Churn, Shapley values and doses
+        are in points too. Arms of sets of groups are left out: their Shapley values tell of them.
     """
     if not experiment:
         return None
@@ -70,10 +75,14 @@ def _describe_audit(audit: dict[str, Any]) -> dict[str, Any]:
 def _describe_tier(name: str, tier: dict[str, Any]) -> dict[str, Any]:
     lists: dict[str, Any] = {key: list(tier.get(key) or []) for key in LISTS}
     lists["arms"].sort(key=lambda arm: rank_arm(str(arm.get("arm"))))
+    lists["arms"] = [arm for arm in lists["arms"] if not str(arm.get("arm")).startswith(SET_ARM)]
     lists["effects"] = [in_points(effect) for effect in lists["effects"]]
+    lists["churn"] = [_scale_churn(row) for row in lists["churn"]]
+    lists["shapley"] = [_scale(row) for row in lists["shapley"]]
     known = {*LISTS, *DOCUMENTS}
     facts = {key: tier[key] for key in sorted(tier) if key not in known and key[-2:] != "_s"}
     documents = {key: tier.get(key) or {} for key in DOCUMENTS}
+    documents["dose"] = _scale_dose(documents["dose"])
     return {"tier": name, **lists, **documents, "facts": facts}
 
 
@@ -93,6 +102,23 @@ def in_points(effect: dict[str, Any]) -> dict[str, Any]:
         return dict(effect)
     told = (key for key in ACCURACY_KEYS if number(effect.get(key)) is not None)
     return {**effect, **{key: 100 * effect[key] for key in told}, "unit": "pp"}
+
+
+def _scale(row: dict[str, Any]) -> dict[str, Any]:
+    return in_points({**row, "endpoint": "final_acc"})
+
+
+def _scale_churn(row: dict[str, Any]) -> dict[str, Any]:
+    excess = row.get("excess")
+    more = {"excess": _scale(excess)} if isinstance(excess, dict) else {}
+    return {**_scale(row), **more}
+
+
+def _scale_dose(dose: dict[str, Any]) -> dict[str, Any]:
+    if not dose:
+        return {}
+    steps = [_scale(step) for step in dose.get("doses") or []]
+    return {**dose, "doses": steps, "trend": _scale(dose.get("trend") or {})}
 
 
 def find_effect(

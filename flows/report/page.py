@@ -28,9 +28,18 @@ from flows.report.figures import compact, share, signed
 from flows.report.heatmap import shade
 from flows.report.label_noise import draw_budgets
 from flows.report.scatter import draw_pair
+from flows.report.speedup_curve import draw_speedups
 from flows.report.table import CARDS_MAX, ROWS_MAX
-from flows.report.verdict import tell_ratio
-from flows.report.words import headline, name_arm, name_endpoint, name_stage, reveal, shown
+from flows.report.verdict import tell_ratio, tell_trainings
+from flows.report.words import (
+    headline,
+    name_arm,
+    name_endpoint,
+    name_question,
+    name_stage,
+    reveal,
+    shown,
+)  # fmt: skip
 
 HERE = Path(__file__).parent
 STYLE_SHEETS = ("report.css", "gallery.css", "table.css", "labels.css")
@@ -71,7 +80,8 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters.update(
         shown=shown, compact=compact, share=share, signed=signed, arm=name_arm,
-        endpoint=name_endpoint, interval=_interval, columns_of=_columns_of, size=_size,
+        endpoint=name_endpoint, question=name_question, trainings=tell_trainings,
+        interval=_interval, columns_of=_columns_of, size=_size,
         fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
         steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
         rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
@@ -115,6 +125,8 @@ def _draw_pictures(report: Mapping[str, Any]) -> dict[str, Any]:
         "curves_narrow": _safe(charts.draw_curves(report, first, narrow=True)),
         "gaps": _safe(charts.draw_gaps(report, first, narrow=False)),
         "gaps_narrow": _safe(charts.draw_gaps(report, first, narrow=True)),
+        "speedups": _safe(draw_speedups(report, first, narrow=False)),
+        "speedups_narrow": _safe(draw_speedups(report, first, narrow=True)),
         "others": [(t, _safe(charts.draw_curves(report, t, narrow=True))) for t in others],
         "effects": _safe(charts.draw_effects(report)),
         "taken": _safe(charts.draw_taken(report)),

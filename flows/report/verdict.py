@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from flows.report.effects import bounds, find_effect, interval
-from flows.report.figures import number, signed
+from flows.report.figures import compact, number, signed
 
 Fact = tuple[str, str, str, str]
 
@@ -59,6 +60,7 @@ def _list_facts(
         note = "against dropping as many per class at random"
         facts.append(("Cleaned against chance", _estimate(control), bounds(control), note))
     facts += _tell_speed(said.get("speedup"))
+    facts += _tell_worth(tier)
     again = find_effect(tier, "raw_again", "raw")
     if again:
         facts.append(("Raw against raw", _estimate(again), bounds(again), _holds_zero(again)))
@@ -108,6 +110,37 @@ def _tell_speed(speedup: dict[str, Any] | None) -> list[Fact]:
     reached = f"{speedup.get('reached')} and {speedup.get('reached_versus')} of {speedup.get('n')}"
     note = f"to raw's final accuracy; cleaned and raw runs that reached it: {reached}"
     return [("Convergence, raw to cleaned", tell_ratio(speedup), f"[{low:.2f}, {high:.2f}]", note)]
+
+
+def tell_trainings(row: dict[str, Any]) -> str:
+    """Return after how many trainings the cleaning has paid, as a word where it is no number.
+
+    >>> tell_trainings({"word": "pays", "trainings": 3.2}), tell_trainings({"word": "never"})
+    ('4', 'never')
+    """
+    trainings = number(row.get("trainings"))
+    if row.get("word") == "open" or trainings is None:
+        return "not shown" if row.get("word") == "open" else "never"
+    return compact(max(1, math.ceil(trainings)))
+
+
+def _tell_worth(tier: dict[str, Any]) -> list[Fact]:
+    """Say after how many trainings the cleaning has paid, and what raw data it stands for."""
+    facts: list[Fact] = []
+    paid = next((row for row in tier["break_even"] if row.get("q") == 1.0), None)
+    if paid:
+        low, high = number(paid.get("low")), number(paid.get("high"))
+        top = "\u221e" if high is None else compact(max(1, math.ceil(high)))
+        ends = "" if low is None else f"[{compact(max(1, math.ceil(low)))}, {top}]"
+        note = f"to raw's final accuracy, CPU time, {paid.get('n')} paired seeds"
+        facts.append(("Trainings until it has paid", tell_trainings(paid), ends, note))
+    found = tier["data_equivalent"]
+    factor, low, high = (number(found.get(key)) for key in ("factor", "low", "high"))
+    if factor is not None and low is not None and high is not None:
+        note = f"a forecast from raw subsets, {found.get('n')} paired seeds"
+        ends = f"[{low:.2f}, {high:.2f}]"
+        facts.append(("Worth as much raw data", f"{factor:.2f} times", ends, note))
+    return facts
 
 
 def _tell_oracle(tier: dict[str, Any]) -> list[Fact]:

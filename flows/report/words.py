@@ -22,6 +22,17 @@ ENDPOINT_NAMES = {
     "aulc": "area under the curve",
     "rmst_steps": "steps to target",
     "nll": "test loss",
+    "verified_acc": "accuracy on verified labels",
+    "worst_class_acc": "accuracy in the worst class",
+    "brier": "Brier score",
+    "ece": "calibration error",
+}
+QUESTION_NAMES = {
+    "break_even": "when it has paid",
+    "data_equivalent": "worth in raw data",
+    "better": "one training against one",
+    "groups": "which checks",
+    "dose": "more or less of it",
 }
 WORD_NAMES = {
     "helps": "Helps",
@@ -76,6 +87,15 @@ def name_endpoint(endpoint: object) -> str:
     'test accuracy'
     """
     return ENDPOINT_NAMES.get(str(endpoint), str(endpoint).replace("_", " "))
+
+
+def name_question(question: object) -> str:
+    """Return the question that a sentence of an experiment answers.
+
+    >>> name_question("break_even"), name_question("churn")
+    ('when it has paid', 'churn')
+    """
+    return QUESTION_NAMES.get(str(question), str(question).replace("_", " "))
 
 
 def name_stage(report: Mapping[str, Any]) -> str:

@@ -3,46 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.effects import Judged, freeze_targets, judge_tier, pick
-from training.trainer import Run
+from tests.training.made_runs import STEPS, judged
+from training.effects import judge_tier, pick
+from training.judged import Judged
+from training.speedups import freeze_targets
 from training.wording import describe
-
-STEPS = np.arange(0, 101, 5)
-ARMS = ("raw", "raw_again", "cleaned", "random_drop", "raw_pilot")
-
-
-def _run(
-    arm: str, seed: int, accuracy: float, speed: float, *, rng: np.random.Generator, items: int
-) -> Run:
-    """A run whose curve rises to `accuracy` at rate `speed` and whose test items follow suit."""
-    curve = accuracy - (accuracy - 0.5) * np.exp(-STEPS * speed / 30)
-    pred = np.where(rng.random(items) < accuracy, 0, 1).astype(np.int16)
-    zeros = np.zeros(STEPS.size)
-    return Run(arm, seed, 90, STEPS, STEPS * 8, zeros, zeros, curve, zeros, pred, 1 - accuracy)
-
-
-def judged(
-    gain: float,
-    *,
-    seeds: int = 8,
-    noise: float = 0.004,
-    speed: float = 1.0,
-    key: int = 0,
-    items: int = 4000,
-) -> Judged:
-    """Runs of all arms where only the cleaned one is better by `gain` and faster by `speed`."""
-    rng = np.random.default_rng(key)
-    runs = {
-        arm: [
-            _run(
-                arm, seed, 0.8 + gain * (arm == "cleaned") + rng.normal(0, noise),
-                speed if arm == "cleaned" else 1.0, rng=rng, items=items,
-            )
-            for seed in range(seeds)
-        ]
-        for arm in ARMS
-    }  # fmt: skip
-    return Judged(runs, np.zeros(items, np.int64), ("yes", "no"), 0.5)
 
 
 def test_a_planted_gain_is_found_and_told() -> None:
@@ -114,7 +79,7 @@ def test_effects_have_every_contrast_and_field() -> None:
     report = judge_tier(judged(0.01))
     fields = {"arm", "versus", "endpoint", "estimate", "low", "high", "p", "n", "mde", "unit"}
     assert all(fields <= set(effect) for effect in report["effects"])
-    assert len(report["effects"]) == 4 * 4
+    assert len(report["effects"]) == 4 * 7
     again = pick(report["effects"], "raw_again", "raw")
     assert again["low"] <= 0 <= again["high"]
     main = pick(report["effects"], "cleaned", "raw")
@@ -128,6 +93,75 @@ def test_the_oracle_gives_the_recovered_share() -> None:
     recovered = judge_tier(Judged(runs, one.labels, one.classes, one.chance))["recovered"]
     assert recovered is not None
     assert recovered["low"] < 0.5 < recovered["high"]
+
+
+def test_verified_labels_have_effects_of_their_own() -> None:
+    """Where labels were corrected, the effect on them stands beside that on the given ones."""
+    one = judged(0.04)
+    true = np.where(np.arange(one.labels.size) < 200, 1, one.labels)
+    report = judge_tier(replace(one, verified=true))
+    given, checked = (
+        pick(report["effects"], "cleaned", "raw", name) for name in ("final_acc", "verified_acc")
+    )
+    assert checked["low"] < 0.04 * 0.9 < checked["high"]
+    assert checked["estimate"] != given["estimate"]
+    assert checked["high_new"] - checked["low_new"] > checked["high"] - checked["low"]
+    assert [row["class"] for row in report["per_class_verified"]] == ["yes", "no"]
+    assert report["arms"][0]["verified_acc_low"] < report["arms"][0]["verified_acc_mean"]
+
+
+def test_churn_of_cleaning_stands_beside_that_of_another_seed() -> None:
+    """Independent predictions churn alike in both; the excess over A/A then holds zero."""
+    report = judge_tier(judged(0.0))
+    again, main = report["churn"][:2]
+    assert again["low"] < 2 * 0.8 * 0.2 < again["high"]
+    assert main["excess"]["low"] < 0 < main["excess"]["high"]
+    assert "is not shown to differ" in report["says"]["churn"]
+
+
+@pytest.mark.parametrize(
+    ("speed", "cost", "said"),
+    [
+        (2.0, 1.0, "paid for after"),
+        (2.0, 1e-9, "the first training pays for it"),
+        (0.5, 1.0, "on time alone it never pays"),
+        (1.0, 1.0, "whether it saves time"),
+    ],
+)
+def test_break_even_is_told_in_words(speed: float, cost: float, said: str) -> None:
+    """Cleaning that pays, pays at once, never does or may not is said so in one sentence."""
+    one = judged(0.0, speed=speed, noise=0.001)
+    runs = {
+        arm: [replace(run, cpu_s=run.steps * 1e-3) for run in mine]
+        for arm, mine in one.runs.items()
+    }
+    runs["raw_pilot"] = [replace(run, val_acc=run.val_acc - 0.03) for run in runs["raw_pilot"]]
+    told = judge_tier(replace(one, runs=runs, cleaning_cpu_s=cost))
+    assert said in told["says"]["break_even"]
+    assert len(told["break_even"]) == len(told["targets"])
+    assert judge_tier(one)["break_even"] == []
+
+
+def test_raw_subsets_give_a_forecast_or_its_refusal() -> None:
+    """Arms of raw subsets on a bending curve give the equivalent as a labelled forecast."""
+    one, arms = judged(0.02, noise=0.0), {"raw:0.25": 0.6, "raw:0.5": 0.72, "raw": 0.8}
+    for arm, accuracy in {**arms, "cleaned": 0.82}.items():
+        runs = [replace(run, arm=arm) for run in one.runs["raw"]]
+        one = _fixed(replace(one, runs={**one.runs, arm: runs}), arm, round(accuracy * 4000))
+    report = judge_tier(one)
+    assert report["data_equivalent"]["refused"] == ""
+    assert report["data_equivalent"]["factor"] > 1
+    assert report["says"]["data_equivalent"].startswith("Forecast: raw data would have to be 1.")
+
+
+def test_the_speedup_curve_rises_over_targets_and_marks_its_censored_end() -> None:
+    """A faster arm's curve holds its speed at the targets; beyond raw's reach it is a bound."""
+    curve = judge_tier(judged(0.03, speed=2.0, noise=0.002))["speedup_curve"]
+    assert [row["q"] for row in curve] == sorted(row["q"] for row in curve)
+    middle = next(row for row in curve if row["q"] == 0.75)
+    assert middle["low"] < 2.2 < middle["high"] or middle["ratio"] == pytest.approx(2.2, abs=0.4)
+    assert curve[-1]["at_least"]
+    assert curve[-1]["reached"] > curve[-1]["reached_versus"]
 
 
 def test_classes_are_reported_one_by_one() -> None:

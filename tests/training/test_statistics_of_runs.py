@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from training import convergence as cv
 from training import statistics as st
 
 SIMULATIONS = 400
@@ -96,21 +97,21 @@ def test_first_passage_wants_two_evaluations_in_a_row() -> None:
     """A single evaluation above the target is luck; the crossing is interpolated."""
     steps = np.array([0, 10, 20, 30, 40])
     curve = np.array([0.1, 0.6, 0.3, 0.7, 0.7])
-    assert st.first_passage(steps, curve, 0.5) == 25.0
-    assert st.first_passage(steps, curve, 0.9) == np.inf
-    assert st.first_passage(steps, curve, 0.05) == 0.0
-    assert st.first_passage(steps, np.array([0.1, 0.2, 0.3, 0.4, 0.9]), 0.8) == np.inf
+    assert cv.first_passage(steps, curve, 0.5) == 25.0
+    assert cv.first_passage(steps, curve, 0.9) == np.inf
+    assert cv.first_passage(steps, curve, 0.05) == 0.0
+    assert cv.first_passage(steps, np.array([0.1, 0.2, 0.3, 0.4, 0.9]), 0.8) == np.inf
 
 
 def test_a_reference_that_never_arrives_gives_a_bound_not_nan() -> None:
     """Where raw never reaches the target the speed-up is reported as at least the ratio."""
     never = np.full(8, np.inf)
     treated = np.linspace(40, 60, 8)
-    got = st.rmst_ratio(never, treated, 100.0)
+    got = cv.rmst_ratio(never, treated, 100.0)
     assert got.at_least
     assert got.estimate == pytest.approx(2.0)
     assert got.low < 2.0 < got.high
-    assert not st.rmst_ratio(never, never, 100.0).at_least
+    assert not cv.rmst_ratio(never, never, 100.0).at_least
 
 
 def test_rmst_ratio_covers_the_truth() -> None:
@@ -119,7 +120,7 @@ def test_rmst_ratio_covers_the_truth() -> None:
     hit = []
     for _ in range(SIMULATIONS):
         shared = rng.normal(0, 8, 12)
-        got = st.rmst_ratio(
+        got = cv.rmst_ratio(
             150 + shared + rng.normal(0, 8, 12), 100 + shared + rng.normal(0, 8, 12), 1e9
         )
         hit.append(got.low <= 1.5 <= got.high)
@@ -130,9 +131,9 @@ def test_area_is_time_to_accuracy_averaged_over_targets() -> None:
     """For a rising curve, tau minus the mean censored time over all targets is the area."""
     steps, curve = np.array([0, 10, 20, 30]), np.array([0.0, 0.5, 0.8, 0.8])
     targets = (np.arange(2000) + 0.5) / 2000
-    times = np.array([st.first_passage(steps, curve, float(t)) for t in targets])
-    assert 1 - st.restricted(times, 30.0).mean() / 30 == pytest.approx(
-        st.aulc(steps, curve), abs=1e-3
+    times = np.array([cv.first_passage(steps, curve, float(t)) for t in targets])
+    assert 1 - cv.restricted(times, 30.0).mean() / 30 == pytest.approx(
+        cv.aulc(steps, curve), abs=1e-3
     )
 
 
@@ -184,10 +185,10 @@ def test_a_diverged_run_has_no_sign_flip_p() -> None:
 
 def test_a_treated_arm_that_never_arrives_gives_an_upper_bound() -> None:
     """Where only treated runs are cut off, the ratio can only be smaller than what is seen."""
-    got = st.rmst_ratio(np.linspace(40, 60, 8), np.full(8, np.inf), 100.0)
+    got = cv.rmst_ratio(np.linspace(40, 60, 8), np.full(8, np.inf), 100.0)
     assert got.at_most
     assert not got.at_least
-    start = st.rmst_ratio(np.zeros(8), np.array([0.0] * 7 + [10.0]), 100.0)
+    start = cv.rmst_ratio(np.zeros(8), np.array([0.0] * 7 + [10.0]), 100.0)
     assert 0.1 < start.estimate < 1
 
 

@@ -185,7 +185,7 @@ def make_tier(top: float, noise: float) -> dict[str, Any]:
         {"arm": arm, "n_train": 96 - 8 * (arm in ("cleaned", "random_drop")),
          "final_acc_mean": top + gain, "final_acc_low": top + gain - half,
          "final_acc_high": top + gain + half, "aulc_mean": top + gain - 0.11,
-         "worst_class_acc": top - 0.2 + gain, "verified_acc_mean": top + 1.1 * gain}
+         "worst_class_acc_mean": top - 0.2 + gain, "verified_acc_mean": top + 1.1 * gain}
         for arm, gain in ARMS.items()
     ]  # fmt: skip
     speedups = [
@@ -194,13 +194,47 @@ def make_tier(top: float, noise: float) -> dict[str, Any]:
          "reached_versus": 6 if q == 1.0 else SEEDS, "saved_steps": 90 * q**8}
         for q in (0.5, 0.75, 0.9, 0.95, 1.0)
     ]  # fmt: skip
+    curve = [
+        {**speedups[0], "q": q / 20, "accuracy": q * top / 20, "ratio": 1 + (q / 20) ** 8 / 2,
+         "low": 1 + (q / 20) ** 8 / 4, "high": 1 + (q / 20) ** 8, "at_least": q > 18}
+        for q in range(6, 21)
+    ]  # fmt: skip
     return {
         "arms": arms, "effects": make_effects(noise), "speedups": speedups,
+        "speedup_curve": curve, **make_worth(top, half),
         "targets": [{"q": 1.0, "accuracy": top}],
         "recovered": {"fraction": 0.71, "low": 0.44, "high": 1.02},
         "verdict": {"word": "helps", "speedup": speedups[-1]}, "steps": STEPS[-1],
         "batch_size": 64, "recipe": {"optimiser": "sgd", "lr": 0.05}, "cpu_s": 91.5,
         "per_class": [{"class": str(k), "raw": 0.9, "cleaned": 0.915} for k in range(10)],
+    }  # fmt: skip
+
+
+def make_worth(top: float, half: float) -> dict[str, Any]:
+    """Return what a tier tells beside its verdict: churn, break-even, groups, doses, words."""
+
+    def around(middle: float) -> dict[str, Any]:
+        told = {"estimate": middle, "low": middle - half, "high": middle + half}
+        return {**told, "p": 0.01, "n": SEEDS, "mde": 1.1 * half}
+
+    again = {"arm": "raw_again", "versus": "raw", **around(0.11)}
+    churn = {"arm": "cleaned", "versus": "raw", **around(0.12), "excess": around(0.01)}
+    paid = {"q": 1.0, "accuracy": top, "word": "pays", "trainings": 3.2, "low": 2.1, "high": 6.4,
+            "n": SEEDS, "cleaning_cpu_s": 120.0, "at_most": True}  # fmt: skip
+    equivalent = {"samples": 150.0, "factor": 1.56, "low": 1.2, "high": 2.1, "exponent": 0.5,
+                  "limit": 0.95, "n": SEEDS, "refused": ""}  # fmt: skip
+    groups = [{"group": name, **around(part), "p_by": 0.02}
+              for name, part in (("copies", 0.004), ("labels", 0.012))]  # fmt: skip
+    doses = [{"dose": dose, "arm": f"dose:{dose}", "final_acc": top + 0.016 * dose,
+              **around(0.016 * dose)} for dose in (0.0, 0.5, 1.0)]  # fmt: skip
+    return {
+        "churn": [again, churn], "break_even": [{**paid, "q": 0.5, "word": "never",
+                                                 "trainings": None, "low": None, "high": None},
+                                                paid],
+        "data_equivalent": equivalent, "shapley": groups,
+        "dose": {"doses": doses, "trend": around(0.016), "rises": True},
+        "says": {"break_even": "Cleaning cost 120 CPU seconds, paid for after at most 4 trainings.",
+                 "churn": "Cleaning changes the predicted class of 12.0 % of the test items."},
     }  # fmt: skip
 
 
