@@ -6,12 +6,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from flows.app.auditing import audit_harness, show_audit, tell_audit
 from flows.app.cli import _dispatch
-from flows.app.levers import FILE
+from flows.app.levers import FILE, _read_features
 from flows.app.outcome import Outcome
+from flows.app.store import RunFolder
+from training.arms import TrainingData
 
 
 def test_an_audit_of_a_run_trains_on_its_own_rows(
@@ -50,3 +54,26 @@ def test_levers_of_a_run_are_ranked_and_kept(
     assert {row["kind"] for row in told["rows"]} == {"data", "learning rate"}
     assert [row for row in told["rows"] if row["lever"] == "cleaning"]
     assert json.loads((run / FILE).read_text()) == told
+    assert told["feeds"]["loader"] > 0
+    assert told["feeds"]["step"] > 0
+
+
+def test_own_features_are_read_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    """Each row gets the vector of its own key, whatever the order of the table; scaled by one."""
+    keys = [f"{at:032x}-0" for at in range(60)]
+    vectors = np.zeros((60, 3), np.float32)
+    vectors[:, 0] = np.arange(60)
+    shuffled = np.random.default_rng(0).permutation(60)
+    frame = pl.DataFrame({
+        "sample_id": [keys[at] for at in shuffled],
+        "features": pl.Series(vectors[shuffled], dtype=pl.Array(pl.Float32, 3)),
+    }).sort("sample_id", descending=True)  # fmt: skip
+    run = RunFolder(tmp_path)
+    run.write_table("features", frame)
+    split = np.repeat([0, 1, 2], 20).astype(np.int8)
+    data = TrainingData("image", ("a", "b"), np.array(keys), np.arange(60) % 2, split)
+    numbers = _read_features(run, data).numbers
+    assert numbers is not None
+    steps = np.diff(numbers[:, 0])
+    assert np.allclose(steps, steps[0], atol=1e-4)
+    assert numbers[:20].std() == pytest.approx(1, abs=1e-4)
