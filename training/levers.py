@@ -33,7 +33,8 @@ class Lever:
     """One change. change: fields of the recipe; {"net": {...}} changes the network's own fields.
 
     arm: what is trained on; versus: the arm that it is compared with, which takes versus_change.
-    tier: probe where rows are read as frozen features.
+    tier: another reading of the rows: probe where they are frozen features, own where they are
+    features that the user brought.
     """
 
     name: str
@@ -122,6 +123,9 @@ def pull(settings: Any, change: Change) -> Any:
     return replace(settings, **inner)
 
 
+OWN_FEATURES = Lever("a head on your own features", "freezing, transfer", tier="own")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """Rows as a tier reads them, its recipe, and the CPU seconds that reading them took."""
@@ -143,7 +147,7 @@ def weigh_levers(
 ) -> list[dict[str, Any]]:
     """Return a row for each lever, the best by `order` (of `ORDERS`) first.
 
-    readings: by tier, `train` and where a lever needs it `probe`. Each row has name, kind, tier,
+    readings: by tier, `train` first and those that levers name. Each row has name, kind, tier,
     final_acc (estimate, low, high, p, p_by adjusted over all levers, fractions), steps and seconds
     ({ratio, low, high, at_least, at_most, reached, n}: how many times sooner the target is reached,
     95 % of what raw gains over chance, as ratio of restricted mean times). None where raw is not
@@ -161,7 +165,7 @@ def weigh_levers(
         other = runs["train", lever.versus, _key(lever.versus_change)]
         mine = runs[lever.tier, lever.arm, _key(lever.change)]
         pilots = runs["train", PILOT, _key({})]
-        spent = readings[lever.tier].prepared_s if lever.tier == "probe" else 0.0
+        spent = readings[lever.tier].prepared_s if lever.tier != "train" else 0.0
         rows.append(_weigh(lever, readings["train"].data, [mine, other, pilots], spent))
     adjusted = benjamini_yekutieli([row["final_acc"]["p"] for row in rows])
     for row, p in zip(rows, adjusted, strict=True):

@@ -17,6 +17,7 @@ TABLES = ("samples", "metrics", "scores", "findings", "cells", "decisions", "rep
           "dynamics")  # fmt: skip
 DOCUMENTS = (
     "profile", "checks", "clean", "gate", "drift", "experiment", "config", "suggestions",
+    "levers",
 )  # fmt: skip
 STATIONS = (
     ("profile", "profile.json", "Nothing has been profiled yet."),
@@ -48,6 +49,7 @@ class RunData:
     experiment: Document | None = None
     config: Document | None = None
     suggestions: Document | None = None
+    levers: Document | None = None
     missing: tuple[Document, ...] = ()
 
 

@@ -31,6 +31,7 @@ from flows.report.folder import RunData, read_run
 from flows.report.heatmap import map_classes
 from flows.report.labels import describe_all
 from flows.report.ledger import balance_classes, list_taken, sum_ledger
+from flows.report.levers import describe_levers
 from flows.report.method import (
     describe_gate,
     describe_occasion,
@@ -86,6 +87,7 @@ def build_report(
         "missing": list(read.missing),
         "verdict": state_verdict(read.experiment, described),
         "experiment": described,
+        "levers": describe_levers(read.levers),
         "curves": band_curves(read.curves),
         "taken": list_taken(read.decisions),
         "ledger": sum_ledger(read.samples, read.decisions, read.repairs),

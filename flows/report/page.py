@@ -27,6 +27,7 @@ from flows.report.effects import interval
 from flows.report.figures import compact, share, signed
 from flows.report.heatmap import shade
 from flows.report.label_noise import draw_budgets
+from flows.report.levers import tell_times
 from flows.report.scatter import draw_pair
 from flows.report.speedup_curve import draw_speedups
 from flows.report.table import CARDS_MAX, ROWS_MAX
@@ -87,7 +88,7 @@ def _environment() -> Environment:
         rho=_rho, tone=_tone, percent=_percent, spared=_is_spared,
         nothing=lambda gap: NOTHING.get(gap, gap), is_placeholder=is_placeholder, tie=_tie,
         sure=_sure, figure=_figure, budgets=draw_budgets, chance=_chance, within=_within,
-        points=_points, sentence=_sentence,
+        points=_points, times=tell_times, sentence=_sentence,
         as_text=_as_text, ratio=tell_ratio, file=lambda uri: str(uri).rpartition("/")[2],
     )  # fmt: skip
     return environment
@@ -144,6 +145,7 @@ def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("verdict", "Verdict" if report["experiment"] else "Overview", True),
         ("pictures", "Pictures", report["curves"] or report["experiment"] or report["taken"]),
         ("arms", "Arms", report["experiment"]),
+        ("levers", "What buys more", report["levers"]),
         ("gate", "Quality gate", report["gate"]),
         ("findings", "Findings", report["findings"]),
         ("problems", "Problems", report["source"]["problems"]),

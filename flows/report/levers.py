@@ -1,0 +1,70 @@
+"""What else would have bought accuracy or speed: the changes that `gristmill levers` weighed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.report.figures import number
+
+PICTURE = 200  # width of the picture of one interval
+
+
+def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the changes, best first, for table and picture; None where none were weighed.
+
+    Returns:
+        seeds, order, zero (place of no gain in the picture, 0..200) and rows: lever, kind, cleaning
+        (is it the cleaning itself), gain {estimate, low, high, p_by} in points of test accuracy,
+        drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
+        at_least, at_most}: times sooner to raw's target, or None), cpu_s.
+    """
+    rows = [_describe(row) for row in (levers or {}).get("rows") or []]
+    if not levers or not rows:
+        return None
+    ends = [row["gain"][end] for row in rows for end in ("low", "high")]
+    least, most = min(0.0, *ends), max(0.0, *ends)
+    span = (most - least) or 1.0
+
+    def place(value: float) -> float:
+        return float(round(PICTURE * (value - least) / span, 1))
+
+    for row in rows:
+        gain = row["gain"]
+        row["drawn"] = {
+            "low": place(gain["low"]), "high": place(gain["high"]), "at": place(gain["estimate"])
+        }  # fmt: skip
+    return {
+        "seeds": levers.get("seeds"), "order": levers.get("order"), "zero": place(0.0),
+        "rows": rows,
+    }  # fmt: skip
+
+
+def _describe(row: dict[str, Any]) -> dict[str, Any]:
+    found = row["final_acc"]
+    gain = {key: 100 * (number(found.get(key)) or 0.0) for key in ("estimate", "low", "high")}
+    kept = ("ratio", "low", "high", "at_least", "at_most")
+    return {
+        "lever": str(row["lever"]),
+        "kind": str(row["kind"]),
+        "cleaning": row["lever"] == "cleaning",
+        "gain": {**gain, "unit": "pp", "p_by": number(found.get("p_by"))},
+        "steps": _pick(row.get("steps"), kept),
+        "seconds": _pick(row.get("seconds"), kept),
+        "cpu_s": number(row.get("cpu_s")),
+    }
+
+
+def _pick(found: dict[str, Any] | None, kept: tuple[str, ...]) -> dict[str, Any] | None:
+    return {key: found[key] for key in kept} if found else None
+
+
+def tell_times(found: dict[str, Any] | None) -> str:
+    """Return how many times sooner, with its interval; a bound where one side never arrived.
+
+    >>> tell_times({"ratio": 1.5, "low": 1.2, "high": 1.9, "at_least": True, "at_most": False})
+    'at least 1.50 [1.20, 1.90]'
+    """
+    if found is None:
+        return "\u2013"
+    bound = "at least " if found["at_least"] else "at most " if found["at_most"] else ""
+    return f"{bound}{found['ratio']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"

@@ -1,0 +1,79 @@
+"""The commands that test the experiment itself, and that weigh other changes beside cleaning."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from flows.app.auditing import audit_harness, show_audit, tell_audit
+from flows.app.cli import _dispatch
+from flows.app.levers import FILE, _read_features
+from flows.app.outcome import Outcome
+from flows.app.store import RunFolder
+from training.arms import TrainingData
+
+
+def test_an_audit_of_a_run_trains_on_its_own_rows(
+    cleaned: tuple[Path, Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rates are told of a cleaned run's own images, as a table and as JSON, each with its n."""
+    outcome = cleaned[1]
+    told = audit_harness(outcome.run, experiments=2, seeds=(2, 3))
+    show_audit(told, as_json=True)
+    seen = capsys.readouterr()
+    assert json.loads(seen.out)["rates"] == told["rates"]
+    assert {rate["seeds"] for rate in told["rates"]} == {2, 3}
+    assert all(rate["n"] == 2 for rate in told["rates"])
+    assert "final_acc" in seen.err
+    assert told["source"] == str(outcome.run)
+
+
+def test_what_is_odd_is_named() -> None:
+    """A rate that is off beyond chance is told with its number of seeds and its value."""
+    odd = {"what": "false_positive", "endpoint": "aulc", "seeds": 8, "value": 0.15}
+    told = tell_audit({"odd": [odd], "bound_told": False})
+    assert told.startswith("Beyond chance: aulc at 8 seeds (false positive 15.0%).")
+    assert "NOT told as a bound" in told
+
+
+def test_levers_of_a_run_are_ranked_and_kept(
+    cleaned: tuple[Path, Outcome], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The command weighs the asked-for kinds beside cleaning, prints them and keeps them."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # starting workers would take longest
+    run = Path(shutil.copytree(cleaned[1].run, tmp_path / "run"))
+    command = ["levers", str(run), "--seeds", "2", "--only", "learning rate", "--json"]
+    assert _dispatch(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["kind"] for row in told["rows"]} == {"data", "learning rate"}
+    assert [row for row in told["rows"] if row["lever"] == "cleaning"]
+    assert json.loads((run / FILE).read_text()) == told
+    assert told["feeds"]["loader"] > 0
+    assert told["feeds"]["step"] > 0
+
+
+def test_own_features_are_read_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    """Each row gets the vector of its own key, whatever the order of the table; scaled by one."""
+    keys = [f"{at:032x}-0" for at in range(60)]
+    vectors = np.zeros((60, 3), np.float32)
+    vectors[:, 0] = np.arange(60)
+    shuffled = np.random.default_rng(0).permutation(60)
+    frame = pl.DataFrame({
+        "sample_id": [keys[at] for at in shuffled],
+        "features": pl.Series(vectors[shuffled], dtype=pl.Array(pl.Float32, 3)),
+    }).sort("sample_id", descending=True)  # fmt: skip
+    run = RunFolder(tmp_path)
+    run.write_table("features", frame)
+    split = np.repeat([0, 1, 2], 20).astype(np.int8)
+    data = TrainingData("image", ("a", "b"), np.array(keys), np.arange(60) % 2, split)
+    numbers = _read_features(run, data).numbers
+    assert numbers is not None
+    steps = np.diff(numbers[:, 0])
+    assert np.allclose(steps, steps[0], atol=1e-4)
+    assert numbers[:20].std() == pytest.approx(1, abs=1e-4)
