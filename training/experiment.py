@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from training.jobs import Place, plan_jobs, repeatable, rows_digest, run_jobs
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
 from training.trainer import Clock, Recipe, Run, curve_rows
+from training.yardstick import measure_yardstick
 
 TIERS = ("probe", "train")
 HELD_OUT = {"val_digest": 1, "test_digest": 2}
@@ -44,7 +45,9 @@ class ExperimentOptions:
     a CPU, None for all cores.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
-    leave_out: columns of a table that are not read.
+    leave_out: columns of a table that are not read. recipe: fields of the train tier's recipe that
+    are not to be as chosen (network, members, schedule and so on). yardstick: also fit boosted
+    trees on each arm of a table, for the facts.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -60,6 +63,8 @@ class ExperimentOptions:
     ablations: bool = False
     groups: Mapping[str, Sequence[str]] | None = None
     leave_out: tuple[str, ...] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    yardstick: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -144,13 +149,17 @@ def compare(
             dynamics = dynamics_frame(comparison.data.keys[comparison.data.train], left)
     if before != {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}:
         raise TrainingError("experiment", "held-out rows changed while arms were trained")
+    facts = dict(comparison.facts)
+    if options.yardstick and comparison.data.kind == "table":
+        fixed = [comparison.arms.draw(name, 0) for name in comparison.arms.names()]
+        facts["yardstick"] = measure_yardstick(comparison.data, fixed)
     effects = tiers[primary]["effects"]
     again = pick(effects, "raw_again", "raw")
     report = {
         "device": device.type,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "seeds": options.seeds,
-        "facts": dict(comparison.facts),
+        "facts": facts,
         "tiers": tiers,
         "primary_tier": primary,
         "verdict": tiers[primary]["verdict"],
@@ -190,7 +199,7 @@ def tier_data(data: TrainingData, tier: str) -> TrainingData:
 
 
 def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> Recipe:
-    """Return the tier's recipe for these rows; options.steps and batch_size win.
+    """Return the tier's recipe for these rows; options.steps, batch_size and recipe win.
 
     Probe: at least 300 steps of 256. Network: six epochs of 100, at least 150 steps and at most
     3,000. Table: four epochs, two above 100,000 rows, at least 300 steps.
@@ -199,17 +208,18 @@ def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> 
     if data.images is not None:
         size = options.batch_size or 100
         steps = options.steps or min(3000, max(150, math.ceil(6 * n / size)))
-        return Recipe(
+        made = Recipe(
             tier, steps, size, 0.05, 5e-4, evals=20, optimiser=options.optimiser,
             flip=data.images.shape[1] > 1,
         )  # fmt: skip
+        return made.change(options.recipe)
     size = options.batch_size or (256 if n < 50_000 else 512)  # noqa: PLR2004
     if tier == "probe":
         steps = options.steps or min(600, max(300, math.ceil(4 * n / size)))
         return Recipe(tier, steps, size, 1e-3, 1.0)
     epochs = 4 if n < 100_000 else 2  # noqa: PLR2004
     steps = options.steps or min(2000, max(300, math.ceil(epochs * n / size)))
-    return Recipe(tier, steps, size, 1e-3, 0.1, embedding=8)
+    return Recipe(tier, steps, size, 1e-3, 0.1, embedding=8).change(options.recipe)
 
 
 def _run_tier(
