@@ -25,9 +25,10 @@ from training.effects import Judged, judge_tier, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, plan_jobs, repeatable, rows_digest, run_jobs
+from training.probing import settle
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
-from training.trainer import Clock, Recipe, Run, curve_rows
+from training.trainer import Clock, Pictures, Recipe, Run, curve_rows
 from training.yardstick import measure_yardstick
 
 TIERS = ("probe", "train")
@@ -47,7 +48,8 @@ class ExperimentOptions:
     network. ablations: also run each check's group alone and left out, in the probe tier.
     leave_out: columns of a table that are not read. recipe: fields of the train tier's recipe that
     are not to be as chosen (network, members, schedule and so on). yardstick: also fit boosted
-    trees on each arm of a table, for the facts.
+    trees on each arm of a table, for the facts. probe: try how the device computes images fastest
+    (see `training.probing`), once for all arms.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -65,6 +67,7 @@ class ExperimentOptions:
     leave_out: tuple[str, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     yardstick: bool = False
+    probe: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -231,7 +234,11 @@ def _run_tier(
 ) -> tuple[dict[str, Any], list[Run]]:
     clock = Clock()
     data, arms = tier_data(comparison.data, tier), comparison.arms
-    recipe = choose_recipe(data, tier, options)
+    recipe, probed = choose_recipe(data, tier, options), {}
+    if options.probe and data.images is not None:
+        with repeatable(place.device):
+            recipe, told = settle(Pictures(data, place.device), recipe, place.cache)
+        probed = {"device_probe": told}
     names = arms.names(ablations=options.ablations and tier == "probe")
     for name in names:
         guard_arm(data, arms.draw(name, 0))
@@ -250,6 +257,7 @@ def _run_tier(
     _, wall = clock.read()
     return {
         **report,
+        **probed,
         "steps": recipe.steps,
         "batch_size": recipe.batch_size,
         "recipe": asdict(recipe),
