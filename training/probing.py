@@ -65,8 +65,8 @@ class Trial:
 def choose_way(trials: Sequence[Trial], steps: int) -> Way:
     """Return the fastest sane way for runs of so many steps; the first trial where none is faster.
 
-    Sane: its loss is finite and within about a tenth of the first trial's. A way that is faster by less
-    than a twentieth is not taken.
+    Sane: its loss is finite and within about a tenth of the first trial's. A way that is faster by
+    less than a twentieth is not taken.
 
     >>> ways = [Trial("channels_last", "fp32", "eager", 10, 0, 2.0),
     ...         Trial("nchw", "fp32", "eager", 4, 0, 2.1),
