@@ -19,7 +19,6 @@ from training.checkpoint import EVERY_S, Checkpoint
 from training.errors import TrainingError
 from training.experiment import choose_device
 from training.jobs import repeatable
-from training.models import Net
 from training.ranks import join
 from training.recipe import Recipe
 from training.shards.manifest import read_manifest
@@ -32,20 +31,11 @@ def read_recipe(told: Mapping[str, Any]) -> Recipe:
 
     Raises:
         TrainingError: if a field is unknown, missing or cannot be.
-
-    >>> read_recipe({"tier": "train", "steps": 9, "batch_size": 4, "lr": 0.1, "weight_decay": 0,
-    ...              "net": {"widths": [8, 16]}}).net.widths
-    (8, 16)
     """
-    net = dict(told.get("net", {}))
-    if "widths" in net:
-        net["widths"] = tuple(net["widths"])
-    try:
-        return Recipe(**{**told, "net": Net(**net)})
-    except TypeError as strange:
-        known = f"Fields: {', '.join(Recipe.__dataclass_fields__)}."
-        problem = "has unknown or missing fields"
-        raise TrainingError("recipe", problem, got=str(strange), allowed=known) from strange
+    least = ("tier", "steps", "batch_size", "lr", "weight_decay")
+    if lost := [name for name in least if name not in told]:
+        raise TrainingError("recipe", "lacks a field", got=lost[0], allowed=f"Needs {least}.")
+    return Recipe(*(told[name] for name in least)).change(told)
 
 
 def read_arguments(words: list[str] | None = None) -> argparse.Namespace:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, repeatable, rows_digest
 from training.matching import MATCHED_ON
+from training.probing import settle
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
 from training.tiers import TierPlan, curve_frame, run_tier
-from training.trainer import Clock, Recipe
+from training.trainer import Clock, Pictures, Recipe
+from training.yardstick import measure_yardstick
 
 TIERS = ("probe", "train")
 HELD_OUT = {"val_digest": 1, "test_digest": 2}
@@ -51,7 +53,10 @@ class ExperimentOptions:
     raw_shares: shares of raw's rows; subsets: all sets of at most 5 groups of checks; each an arm
     of the probe tier. equal_epochs: train cleaned once more for as many epochs as raw, where rows
     were dropped. leave_out: columns of a table that are not read. cleaning_cpu_s: what profile,
-    check and clean took, CPU seconds, for the break-even; None leaves that out.
+    check and clean took, CPU seconds, for the break-even; None leaves that out. recipe: fields of
+    the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
+    yardstick: also fit boosted trees on each arm of a table, for the facts. probe: try how the
+    device computes images fastest (see `training.probing`), once for all arms.
     """
 
     tiers: tuple[str, ...] = TIERS
@@ -72,6 +77,9 @@ class ExperimentOptions:
     groups: Mapping[str, Sequence[str]] | None = None
     leave_out: tuple[str, ...] = ()
     cleaning_cpu_s: float | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    yardstick: bool = False
+    probe: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -157,11 +165,12 @@ def compare(
     for tier in options.tiers:
         clock, tell = Clock(), None if progress is None else partial(progress, tier)
         data = tier_data(comparison.data, tier)
-        plan = plan_tier(choose_recipe(data, tier, options), comparison.arms, options)
+        recipe, probed = _settle(data, choose_recipe(data, tier, options), options, place)
+        plan = plan_tier(recipe, comparison.arms, options)
         prepared, _ = clock.read()
         told, runs = run_tier(data, comparison.arms, plan, place, tell)
         trained = float(sum(run.cpu_s[-1] for run in runs))
-        tiers[tier] = {**told, "prepared_s": prepared, "cpu_s": trained + prepared}
+        tiers[tier] = {**told, **probed, "prepared_s": prepared, "cpu_s": trained + prepared}
         tiers[tier]["wall_s"] = clock.read()[1]
         curves.append(curve_frame(tier, runs, comparison.data))
         if tier == primary:
@@ -169,13 +178,17 @@ def compare(
             dynamics = dynamics_frame(comparison.data.keys[comparison.data.train], left)
     if before != {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}:
         raise TrainingError("experiment", "held-out rows changed while arms were trained")
+    facts = dict(comparison.facts)
+    if options.yardstick and comparison.data.kind == "table":
+        fixed = [comparison.arms.draw(name, 0) for name in comparison.arms.names()]
+        facts["yardstick"] = measure_yardstick(comparison.data, fixed)
     effects = tiers[primary]["effects"]
     again = pick(effects, "raw_again", "raw")
     report = {
         "device": device.type,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "seeds": options.seeds,
-        "facts": {**comparison.facts, "compute_matched_on": MATCHED_ON},
+        "facts": {**facts, "compute_matched_on": MATCHED_ON},
         "tiers": tiers,
         "primary_tier": primary,
         "verdict": tiers[primary]["verdict"],
@@ -215,7 +228,7 @@ def tier_data(data: TrainingData, tier: str) -> TrainingData:
 
 
 def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> Recipe:
-    """Return the tier's recipe for these rows; options.steps and batch_size win.
+    """Return the tier's recipe for these rows; options.steps, batch_size and recipe win.
 
     Probe: at least 300 steps of 256. Network: six epochs of 100, at least 150 steps and at most
     3,000. Table: four epochs, two above 100,000 rows, at least 300 steps.
@@ -224,17 +237,29 @@ def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> 
     if data.images is not None:
         size = options.batch_size or 100
         steps = options.steps or min(3000, max(150, math.ceil(6 * n / size)))
-        return Recipe(
+        made = Recipe(
             tier, steps, size, 0.05, 5e-4, evals=20, optimiser=options.optimiser,
             flip=data.images.shape[1] > 1,
         )  # fmt: skip
+        return made.change(options.recipe)
     size = options.batch_size or (256 if n < 50_000 else 512)  # noqa: PLR2004
     if tier == "probe":
         steps = options.steps or min(600, max(300, math.ceil(4 * n / size)))
         return Recipe(tier, steps, size, 1e-3, 1.0)
     epochs = 4 if n < 100_000 else 2  # noqa: PLR2004
     steps = options.steps or min(2000, max(300, math.ceil(epochs * n / size)))
-    return Recipe(tier, steps, size, 1e-3, 0.1, embedding=8)
+    return Recipe(tier, steps, size, 1e-3, 0.1, embedding=8).change(options.recipe)
+
+
+def _settle(
+    data: TrainingData, recipe: Recipe, options: ExperimentOptions, place: Place
+) -> tuple[Recipe, dict[str, Any]]:
+    """Return the recipe as the device computes it fastest, if asked for, and what was found."""
+    if not options.probe or data.images is None:
+        return recipe, {}
+    with repeatable(place.device):
+        settled, told = settle(Pictures(data, place.device), recipe, place.cache)
+    return settled, {"device_probe": told}
 
 
 def plan_tier(recipe: Recipe, arms: Arms, options: ExperimentOptions) -> TierPlan:

@@ -20,10 +20,12 @@ from torch.nn import functional
 from training.arms import RAW, Arm, TrainingData, batches, keyed_seed
 from training.curriculum import weigh_hardest
 from training.dynamics import Watch
+from training.ensemble import Ensemble, mean_logits
 from training.optim import AdamW, Average
 from training.recipe import Recipe
 from training.trail import Clock, Point
 from training.trainer import Run, conclude, curve_rows, finished, score
+from training.vectors import Vectors
 
 _CHUNK = 2048
 
@@ -65,25 +67,19 @@ class Heads(nn.Module):
         levels: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.offset: Tensor
-        self.embedding = recipe.embedding if levels else 0
-        width = inputs + self.embedding * len(levels)
-        sizes = [width, recipe.hidden, recipe.hidden, classes]
+        width = recipe.embedding if levels else 0
+        sizes = [inputs + width * len(levels), recipe.hidden, recipe.hidden, classes]
         shapes = list(pairwise(sizes))
-        drawn = [_draw(seed, shapes, sum(levels) * self.embedding) for seed in seeds]
+        self.count, self.classes = len(seeds), classes
+        drawn = [_draw(seed, shapes, sum(levels) * width) for seed in seeds]
         self.weights = nn.ParameterList(
             nn.Parameter(torch.stack([one[layer] for one in drawn])) for layer in range(len(shapes))
         )
         self.biases = nn.ParameterList(
             nn.Parameter(torch.zeros(len(seeds), 1, outside)) for _, outside in shapes
         )
-        self.vectors: nn.Parameter | None = None
-        if self.embedding:
-            flat = torch.cat([one[-1] for one in drawn])
-            self.vectors = nn.Parameter(flat.view(-1, self.embedding))
-        starts = np.concatenate([[0], np.cumsum(levels)[:-1]]) if levels else np.zeros(0)
-        member = np.arange(len(seeds))[:, None, None] * sum(levels)
-        self.register_buffer("offset", torch.from_numpy((starts + member).astype(np.int64)))
+        flat = torch.cat([one[-1] for one in drawn])
+        self.vectors = Vectors(flat, levels, len(seeds), width) if width else None
 
     def forward(
         self, numbers: Tensor, codes: Tensor | None = None, members: Sequence[int] | None = None
@@ -95,8 +91,7 @@ class Heads(nn.Module):
 
         hidden = numbers
         if self.vectors is not None and codes is not None:
-            looked_up = functional.embedding(codes + pick(self.offset), self.vectors).flatten(2)
-            hidden = torch.cat([numbers.expand(looked_up.shape[0], -1, -1), looked_up], dim=2)
+            hidden = self.vectors(numbers, codes, members)
         hidden = hidden.expand(len(pick(self.biases[0])), -1, -1)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = torch.baddbmm(pick(bias), hidden, pick(weight))
@@ -190,7 +185,8 @@ def fit_heads(
     """
     data, keys = rows.data, [keyed_seed(arm.name, seed) for arm, seed in runs]
     assert data.numbers is not None
-    heads = Heads(keys, data.numbers.shape[1], recipe, len(data.classes), rows.levels)
+    kind = Heads if recipe.members == 1 else Ensemble
+    heads = kind(keys, data.numbers.shape[1], recipe, len(data.classes), rows.levels)
     heads = heads.to(rows.device)
     average = Average(heads.parameters(), recipe.ema_share * recipe.steps)
     mover = AdamW(list(heads.parameters()), recipe.lr, recipe.weight_decay)
@@ -228,32 +224,40 @@ def _feed(
         yield Batch(numbers, codes, given, own, at, epochs)
 
 
-def _advance(heads: Heads, mover: AdamW, batch: Batch, recipe: Recipe, factor: float) -> Tensor:
+def _advance(
+    heads: Heads | Ensemble, mover: AdamW, batch: Batch, recipe: Recipe, factor: float
+) -> Tensor:
     """Take one step of every member and return the logits (M, B, classes) that led to it.
 
     The sum over members keeps their gradients apart.
     """
-    logits: Tensor = heads(batch.numbers, batch.codes)
+    logits: Tensor = heads.train()(batch.numbers, batch.codes)
+    wide = logits if logits.ndim == 4 else logits.unsqueeze(1)  # noqa: PLR2004 - (M, k, B, classes)
+    labels, weights = (
+        part.unsqueeze(1).expand(wide.shape[:3]) for part in (batch.labels, batch.weights)
+    )
     losses = functional.cross_entropy(
-        logits.flatten(0, 1), batch.labels.flatten(), reduction="none",
+        wide.flatten(0, 2), labels.flatten(), reduction="none",
         label_smoothing=recipe.label_smoothing,
     )  # fmt: skip
-    weighted = losses * batch.weights.flatten()
+    weighted = losses * weights.flatten()
     if recipe.hardest < 1:
-        by_member = weighted.view(batch.labels.shape)
+        by_member = weighted.view(wide.shape[:3])
         weighted = (by_member * weigh_hardest(by_member, recipe.hardest)).flatten()
-    total = weighted.sum() / batch.labels.shape[1]
+    total = weighted.sum() / (wide.shape[1] * wide.shape[2])
     total.backward()  # type: ignore[no-untyped-call]
     mover.step(factor)
-    return logits.detach()
+    told = logits.detach()
+    return mean_logits(told) if told.ndim == 4 else told  # noqa: PLR2004
 
 
 @torch.no_grad()
 def evaluate_heads(
-    rows: Rows, heads: Heads, average: Average, at: NDArray[np.int64],
+    rows: Rows, heads: Heads | Ensemble, average: Average, at: NDArray[np.int64],
     members: Sequence[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Return averaged members' logits (M, R, classes) on rows (R,) or (M, R), on the CPU."""
+    heads.eval()
     average.swap()
     wide = np.atleast_2d(at)
     parts = [
@@ -261,6 +265,5 @@ def evaluate_heads(
         for start in range(0, wide.shape[1], _CHUNK)
     ]
     average.swap()
-    count = heads.biases[-1].shape[0] if members is None else len(members)
-    classes = heads.biases[-1].shape[2]
-    return torch.cat(parts, dim=1) if parts else torch.zeros(count, 0, classes)
+    count = heads.count if members is None else len(members)
+    return torch.cat(parts, dim=1) if parts else torch.zeros(count, 0, heads.classes)

@@ -24,8 +24,9 @@ class Net:
     blocks, as many blocks as widths. convs: 3x3 convolutions in each block, at least 1. residual:
     each block adds what its first convolution gave to what its last one gives (convs 2 or more).
     width: channels of a resnet's first stage, which each later stage doubles. norm: batch, or group
-    (no sample's output depends on the others). dropout: share of the last features set to 0 in
-    training, 0 to below 1.
+    (no sample's output depends on the others). stride: of the small net's whitening, 2 costs a
+    third of 1. dirac: its convolutions start as the identity, as far as channels go. dropout:
+    share of the last features set to 0 in training, 0 to below 1.
 
     Raises:
         TrainingError: if a value is out of range.
@@ -37,6 +38,8 @@ class Net:
     residual: bool = False
     width: int = 64
     norm: Literal["batch", "group"] = "batch"
+    stride: Literal[1, 2] = 2
+    dirac: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -47,6 +50,7 @@ class Net:
             "convs": (self.convs >= 1 + self.residual, "At least 1; with residual at least 2."),
             "width": (self.width >= 1, "At least 1."),
             "norm": (self.norm in {"batch", "group"}, "batch or group."),
+            "stride": (self.stride in {1, 2}, "1 or 2."),
             "dropout": (0 <= self.dropout < 1, "From 0 to below 1."),
         }
         for field, (fits, told) in allowed.items():
@@ -94,6 +98,10 @@ class Block(nn.Module):
         )
         self.norms = nn.ModuleList(normalise(outside, net.norm) for _ in range(net.convs))
         self.residual = net.residual
+        if net.dirac:
+            for conv in self.convs:
+                assert isinstance(conv, nn.Conv2d)
+                nn.init.dirac_(conv.weight.data[: conv.in_channels])
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inside, H, W) -> (N, outside, H // 2, W // 2)."""
@@ -110,7 +118,7 @@ class Block(nn.Module):
 
 
 class SmallNet(nn.Module):
-    """Frozen 2x2 stride-2 whitening, blocks of convolutions, global max pool, linear head.
+    """Frozen 2x2 whitening, blocks of convolutions, global max pool, linear head.
 
     For 1 or 3 channels, 16 to 96 px a side. 76 k weights at 3 channels as it comes.
     Source: airbench's shape at the widths that pay on a CPU; residual as in its airbench96.
@@ -118,7 +126,9 @@ class SmallNet(nn.Module):
 
     def __init__(self, filters: Tensor, classes: int, net: Net = DEFAULT) -> None:
         super().__init__()
-        self.whiten = nn.Conv2d(filters.shape[1], filters.shape[0], 2, stride=2, bias=False)
+        self.whiten = nn.Conv2d(
+            filters.shape[1], filters.shape[0], 2, stride=net.stride, bias=False
+        )
         self.whiten.weight.data.copy_(filters)
         self.whiten.weight.requires_grad = False
         inside = (filters.shape[0], *net.widths[:-1])

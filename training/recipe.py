@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,15 @@ _CHOICES = {
     "precision": ("fp32", "bf16"),
     "engine": ("eager", "compile", "graphs"),
 }
+
+
+def _known(kind: type[Any], where: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Refuse names that are no fields."""
+    known = [one.name for one in fields(kind)]
+    if strange := [name for name in told if name not in known]:
+        listed = f"Fields: {', '.join(known)}."
+        raise TrainingError(where, "has no such field", got=strange[0], allowed=listed)
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,21 @@ class Recipe:
             raise TrainingError(
                 "recipe.decay_share", "cannot be", got=self.decay_share, allowed=told
             )
+
+    def change(self, told: Mapping[str, Any]) -> Recipe:
+        """Return this recipe with other values of some fields; `net` may be a mapping of its own.
+
+        Raises:
+            TrainingError: if a field is unknown or cannot be.
+
+        >>> Recipe("train", 9, 4, 0.1, 0.0).change({"net": {"widths": [8, 16]}}).net.widths
+        (8, 16)
+        """
+        changed = dict(told)
+        if isinstance(net := changed.get("net"), Mapping):
+            pairs = ((k, tuple(v) if k == "widths" else v) for k, v in net.items())
+            changed["net"] = replace(self.net, **_known(Net, "recipe.net", dict(pairs)))
+        return replace(self, **_known(Recipe, "recipe", changed))
 
     @property
     def stable_steps(self) -> int:

@@ -33,7 +33,8 @@ def test_the_default_network_is_the_one_of_the_claims() -> None:
     "net",
     [
         Net(widths=(8,)), Net(widths=(8, 12, 16, 24)), Net(convs=1), Net(convs=3, residual=True),
-        Net(norm="group"), Net("resnet18", width=8), Net("resnet18", width=16, norm="group"),
+        Net(norm="group"), Net(stride=1, dirac=True), Net("resnet18", width=8),
+        Net("resnet18", width=16, norm="group"),
     ],
     ids=repr,
 )  # fmt: skip
@@ -71,7 +72,7 @@ def test_group_norm_keeps_samples_apart() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("name", "vit"), ("widths", ()), ("convs", 0), ("width", 0), ("norm", "layer"),
-     ("dropout", 1.0)],
+     ("stride", 3), ("dropout", 1.0)],
 )  # fmt: skip
 def test_impossible_networks_are_refused(field: str, value: object) -> None:
     """The error names the field, the value and what is allowed."""

@@ -157,6 +157,8 @@ def test_recipes_are_read_back(store: Store) -> None:
     assert read_recipe(json.loads(json.dumps(asdict(recipe)))) == recipe
     with pytest.raises(TrainingError, match=r"recipe: .*'epochs'.*Fields: tier, steps"):
         read_recipe({**asdict(recipe), "epochs": 3})
+    with pytest.raises(TrainingError, match=r"lacks a field \(got 'lr'\)"):
+        read_recipe({"tier": "train", "steps": 3, "batch_size": 2})
 
 
 def test_one_rank_talks_to_nobody() -> None:
