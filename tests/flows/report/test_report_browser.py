@@ -78,7 +78,7 @@ def _watch(browser: Any, page_file: Path) -> tuple[list[str], list[str]]:
         page.goto(page_file.as_uri())
         assert page.locator("h1").inner_text().startswith("Cleaning helps: +1.6 points")
         assert page.locator("h2").count() >= 9
-        assert page.locator("svg.chart:visible").count() == 4
+        assert page.locator("svg.chart:visible").count() == 5
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
         page.keyboard.press("Tab")
