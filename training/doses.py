@@ -42,7 +42,7 @@ def keep_share(labels: Longs, keep: Bools, share: float, seed: int) -> Bools:
 
     Drawn anew for each seed; under one seed a larger share holds every smaller one.
 
-    >>> keep_share(np.array([0, 0, 0, 0, 1, 1]), np.ones(6, bool), 0.5, 0).sum()
+    >>> int(keep_share(np.array([0, 0, 0, 0, 1, 1]), np.ones(6, bool), 0.5, 0).sum())
     3
     """
     drawn, taken = keyed_bits(seed, _SHARE, np.arange(labels.size)), np.zeros(labels.size, bool)
@@ -65,8 +65,8 @@ def unite(groups: Mapping[str, Bools], bits: str) -> Bools:
         TrainingError: if there is not one bit for each group.
 
     >>> two = {"a": np.array([True, False, False]), "b": np.array([True, True, False])}
-    >>> unite(two, "10").tolist(), unite(two, "00").any()
-    ([True, False, False], False)
+    >>> unite(two, "10").tolist(), unite(two, "00").tolist()
+    ([True, False, False], [False, False, False])
     """
     if len(bits) != len(groups) or set(bits) - {"0", "1"} or not groups:
         allowed = f"One of 0 and 1 for each of: {', '.join(groups)}."

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -77,9 +78,9 @@ def show_audit(told: dict[str, Any], *, as_json: bool) -> None:
     rates = [Rate(**row) for row in told["rates"]]
     looks = sorted({rate.seeds for rate in rates})
     title = f"{told['experiments']} experiments where nothing differs but chance, {told['source']}"
-    table = Table("rate", "between", "endpoint", title=title)
+    table = Table("rate", "between", "endpoint", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title)
     for look in looks:
-        table.add_column(f"{look} seeds", justify="right")
+        table.add_column(f"{look} seeds, %", justify="right", no_wrap=True)
     table.add_column("right")
     rows: dict[tuple[str, str, str], dict[int, str]] = {}
     for rate in rates:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -109,17 +110,18 @@ def show_levers(told: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
     table = Table(
-        "change", "of", "accuracy, points", "steps, x sooner", "CPU s, x sooner", "CPU s",
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
         title=f"One change at a time, {told['seeds']} paired seeds, best by {told['order']} first",
     )  # fmt: skip
+    table.add_column("change")
+    for name in ("accuracy, pp", "sooner, steps", "sooner, CPU s", "CPU s"):
+        table.add_column(name, no_wrap=True, justify="right")
     for row in told["rows"]:
         gain = row["final_acc"]
-        points = (
-            f"{100 * gain['estimate']:+.2f} ({100 * gain['low']:+.2f}..{100 * gain['high']:+.2f})"
-        )
+        half = 100 * (gain["high"] - gain["estimate"])  # a t interval is symmetric
         style = "bold" if row["lever"] == "cleaning" else None
         table.add_row(
-            row["lever"], row["kind"], points, tell_ratio(row["steps"]),
+            row["lever"], f"{100 * gain['estimate']:+.2f} +-{half:.2f}", tell_ratio(row["steps"]),
             tell_ratio(row["seconds"]), f"{row['cpu_s']:.1f}", style=style,
         )  # fmt: skip
     console = Console(stderr=True)
