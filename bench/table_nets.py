@@ -66,8 +66,14 @@ def train_all(rows: Rows, recipe: Recipe) -> tuple[Floats, float]:
 
 def step_ratio(rows: Rows, plain: Recipe, wide: Recipe) -> float:
     """Return how many times the CPU seconds of a plain step a step of the ensemble takes."""
-    spent = [train_all(rows, replace(r, steps=PILOT_STEPS))[1] for r in (plain, wide)]
-    return spent[1] / spent[0]
+    each = []
+    for recipe in (plain, wide):
+        short, long = (
+            train_all(rows, replace(recipe, steps=steps))[1]
+            for steps in (PILOT_STEPS, 3 * PILOT_STEPS)
+        )
+        each.append(long - short)
+    return each[1] / each[0]
 
 
 def measure() -> dict[str, Figure]:
