@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from flows.app.config import Config, digest
+from flows.app.costs import cleaning_cpu_s
 from flows.app.evidence_values import as_long, read_class_scores, read_embedding
 from flows.app.intake import cache_of
 from flows.app.packing import stored_name
@@ -191,6 +192,7 @@ def compare_arms(
         image_size=image_side(config, run), device=own.device, margin=own.margin,
         optimiser=own.optimiser, ablations=own.ablations,
         leave_out=tuple(stored_name(name) for name in own.leave_out),
+        cleaning_cpu_s=cleaning_cpu_s(run),
     )  # fmt: skip
     tell = progress or quiet
     run_experiment(
