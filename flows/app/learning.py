@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from flows.app.config import Config, digest
+from flows.app.costs import cleaning_cpu_s
 from flows.app.evidence_values import as_long, read_class_scores, read_embedding
 from flows.app.intake import cache_of
 from flows.app.packing import stored_name
@@ -189,6 +190,7 @@ def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
         doses=own.doses, raw_shares=own.raw_shares, subsets=own.subsets,
         equal_epochs=own.equal_epochs,
         leave_out=tuple(stored_name(name) for name in own.leave_out),
+        cleaning_cpu_s=cleaning_cpu_s(run),
     )  # fmt: skip
 
 

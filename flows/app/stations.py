@@ -16,6 +16,7 @@ from checks.core.errors import SourceError
 from checks.metrics.image_schema import METRICS_VERSION
 from checks.metrics.tabular_profile import PROFILE_VERSION
 from flows.app.config import Config, digest
+from flows.app.costs import counted
 from flows.app.intake import open_data, reread
 from flows.app.progress import Progress, quiet
 from flows.app.store import SUGGESTIONS, RunFolder, file_digest
@@ -249,9 +250,9 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
 
 
 STATIONS: Mapping[str, Station] = {
-    "profile": profile,
-    "check": check,
-    "clean": clean,
+    "profile": counted("profile", profile),
+    "check": counted("check", check),
+    "clean": counted("clean", clean),
     "compare": compare,
     "report": report,
 }

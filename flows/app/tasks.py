@@ -26,6 +26,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.app.config import Config
+from flows.app.costs import BUNDLES, counting
 from flows.app.ending import say
 from flows.app.engine_log import tell_mistakes_shortly
 from flows.app.progress import Progress, at_most, station_line, terminal_bar
@@ -87,7 +88,7 @@ def profile_in_bundles(config: Config, run: RunFolder) -> dict[str, Any]:
         futures: PrefectFutureList[int] = profile_bundle.map(
             list(range(len(bundles))), bundles, unmapped(config), unmapped(str(run.path))
         )
-        with _telling("bundles") as progress:
+        with _telling("bundles") as progress, counting(run, BUNDLES):
             for done, future in enumerate(futures, start=1):
                 future.result()
                 progress(done, len(bundles))
