@@ -132,8 +132,9 @@ def raise_alarms(seeds: int, nulls: int) -> Held:
         report = judge_tier(draw(world, NULL, seeds, rng))
         for endpoint in ENDPOINTS:
             alarms[endpoint].append(pick(report["effects"], CLEANED, RAW, endpoint)["p"] < ALARMS)
-        ratio = next(s for s in report["speedups"] if s["arm"] == CLEANED and s["q"] == 1.0)
-        alarms["rmst ratio, censored"].append(not ratio["low"] <= 1 <= ratio["high"])
+        for ratio in (row for row in report["speedups"] if row["arm"] == CLEANED):
+            alarm = not ratio["low"] <= 1 <= ratio["high"]
+            alarms[f"rmst ratio q={ratio['q']:g}"].append(alarm)
         alarms["verdict"].append(report["verdict"]["word"] in ("helps", "hurts"))
     return dict(alarms)
 
