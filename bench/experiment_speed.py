@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
 from bench.audit import load_pictures
 from bench.cleaning_arms import policy_arm
@@ -111,7 +111,7 @@ def _measure(part: str) -> tuple[dict[str, Figure], dict[str, Any]]:
     begun = time.perf_counter()
     cost = run_module("bench.experiment_speed", "--work", part)
     wall = time.perf_counter() - begun
-    cores = torch.get_num_threads()
+    cores = os.cpu_count()
     figures = {
         f"{part}: wall, {cores} cores": Figure(wall, target, "lower", seeds, unit="s"),
         f"{part}: CPU": Figure(cost.cpu_s, None, "lower", seeds, unit="s"),
