@@ -78,13 +78,15 @@ def show_audit(told: dict[str, Any], *, as_json: bool) -> None:
     rates = [Rate(**row) for row in told["rates"]]
     looks = sorted({rate.seeds for rate in rates})
     title = f"{told['experiments']} experiments where nothing differs but chance, {told['source']}"
-    table = Table("rate", "between", "endpoint", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title)
+    for name in ("rate", "between", "endpoint"):
+        table.add_column(name, no_wrap=True)
     for look in looks:
         table.add_column(f"{look} seeds, %", justify="right", no_wrap=True)
     table.add_column("right")
     rows: dict[tuple[str, str, str], dict[int, str]] = {}
     for rate in rates:
-        shown = f"{100 * rate.value:.1f} ({100 * rate.low:.1f}..{100 * rate.high:.1f})"
+        shown = f"{100 * rate.value:.1f} ({100 * rate.low:.0f}..{100 * rate.high:.0f})"
         rows.setdefault((rate.what, rate.pair, rate.endpoint), {})[rate.seeds] = shown
     for (what, pair, endpoint), by in rows.items():
         right = f"{NOMINAL[what]:.0%}"

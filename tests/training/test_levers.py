@@ -138,7 +138,7 @@ def _run(arm: str, cpu_s: list[float], curve: list[float]) -> Run:
     steps = np.arange(len(curve)) * 10
     return Run(
         arm, 0, 5, steps, steps, np.array(cpu_s), np.array(cpu_s), np.array(curve),
-        np.zeros(len(curve)), np.zeros(3, np.int16), 0.0,
+        np.zeros(len(curve)), np.zeros(3, np.int16), 0.0, 0.0, 0.0,
     )  # fmt: skip
 
 

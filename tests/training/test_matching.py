@@ -9,7 +9,7 @@ def _run(arm: str, seed: int, curve: list[float], cpu_s: list[float], right: int
     steps = np.linspace(0, 100, len(curve)).astype(np.int64)
     return Run(
         arm, seed, 10, steps, steps, np.array(cpu_s), np.array(cpu_s), np.array(curve),
-        np.zeros(len(curve)), (np.arange(20) >= right).astype(np.int16), 0.0,
+        np.zeros(len(curve)), (np.arange(20) >= right).astype(np.int16), 0.0, 0.0, 0.0,
     )  # fmt: skip
 
 
