@@ -12,7 +12,6 @@ import io
 import json
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -31,6 +30,7 @@ from training.checkpoint import DAMAGED, Checkpoint
 from training.errors import TrainingError
 from training.heads import Rows, train_heads
 from training.shards.store import write_atomic
+from training.shards.workers import follow_parent
 from training.trainer import Pictures, Recipe, Run, train
 
 ENGINE = 4  # raise when training changes what a run gives
@@ -229,16 +229,9 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """Compute on one thread, and end when the parent does: kill -9 leaves it no time to tell."""
+    """Compute on one thread, and end when the parent does."""
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    follow_parent()
 
 
 def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:

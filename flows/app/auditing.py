@@ -14,8 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from flows.app.learning import image_side
-from flows.app.packing import stored_name
+from flows.app.learning import read_comparison
 from flows.app.progress import terminal_bar
 from flows.app.store import RunFolder
 from training.arms import Arms, TrainingData
@@ -23,7 +22,6 @@ from training.audit import Rate, as_rows, audit_bound, audit_nulls, check_rates
 from training.audit_data import drop_some, make_clouds, sample_data
 from training.experiment import tier_data
 from training.jobs import Place
-from training.store_arms import load_comparison
 
 WORDS = {"false_positive": "alarms", "coverage": "coverage"}
 NOMINAL = {"false_positive": 0.05, "coverage": 0.95}
@@ -62,12 +60,7 @@ def _made() -> tuple[TrainingData, Arms]:
 
 def _own(path: Path) -> tuple[TrainingData, Arms]:
     run = RunFolder(path)
-    config, told = run.read_config(), run.read_json("clean.json")
-    comparison = load_comparison(
-        run.file("shards"), str(told["raw_manifest"]), str(told["cleaned_manifest"]),
-        image_size=image_side(config, run),
-        leave_out=tuple(stored_name(name) for name in config.training.leave_out),
-    )  # fmt: skip
+    comparison = read_comparison(run.read_config(), run)
     return sample_data(tier_data(comparison.data, "probe"), comparison.arms.cleaned)
 
 

@@ -24,7 +24,7 @@ from training.errors import TrainingError
 from training.features import compute_features, reduce
 from training.jobs import repeatable
 from training.resident import Resident, load_resident
-from training.store_arms import load_raw
+from training.store_arms import Comparison, load_comparison, load_raw
 
 if TYPE_CHECKING:
     from training.experiment import ExperimentOptions
@@ -191,6 +191,20 @@ def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
         equal_epochs=own.equal_epochs,
         leave_out=tuple(stored_name(name) for name in own.leave_out),
         cleaning_cpu_s=cleaning_cpu_s(run),
+    )  # fmt: skip
+
+
+def read_comparison(config: Config, run: RunFolder) -> Comparison:
+    """Return a cleaned run's rows and arms, as its experiment reads them, but for any truth.
+
+    Raises:
+        TrainingError: the data cannot carry an experiment.
+    """
+    told = run.read_json("clean.json")
+    return load_comparison(
+        run.file("shards"), str(told["raw_manifest"]), str(told["cleaned_manifest"]),
+        image_size=image_side(config, run),
+        leave_out=tuple(stored_name(name) for name in config.training.leave_out),
     )  # fmt: skip
 
 

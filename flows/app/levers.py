@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.app.launch import run_station
-from flows.app.learning import image_side, plan_experiment
-from flows.app.packing import stored_name
+from flows.app.learning import image_side, plan_experiment, read_comparison
 from flows.app.progress import terminal_bar
 from flows.app.store import RunFolder
 from training.arms import TrainingData
@@ -27,7 +26,7 @@ from training.feeding import time_feeds
 from training.jobs import Place
 from training.levers import OWN_FEATURES, Lever, Reading, list_levers, weigh_levers
 from training.shards.manifest import read_manifest
-from training.store_arms import Comparison, load_comparison
+from training.store_arms import Comparison
 from training.trainer import Clock
 
 FILE = "levers.json"
@@ -47,11 +46,7 @@ def pull_levers(
     """
     run = RunFolder(run_station("clean", target, out).run)
     config, manifests = run.read_config(), run.read_json("clean.json")
-    comparison = load_comparison(
-        run.file("shards"), str(manifests["raw_manifest"]), str(manifests["cleaned_manifest"]),
-        image_size=image_side(config, run),
-        leave_out=tuple(stored_name(name) for name in config.training.leave_out),
-    )  # fmt: skip
+    comparison = read_comparison(config, run)
     options = plan_experiment(config, run)
     recipe = choose_recipe(tier_data(comparison.data, "train"), "train", options)
     levers = [

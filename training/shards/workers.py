@@ -34,7 +34,7 @@ def spread(
     pool = ProcessPoolExecutor(
         min(processes, len(tasks)),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_follow_parent,
+        initializer=_begin,
     )
     try:
         yield from pool.map(work, tasks)
@@ -48,9 +48,14 @@ def spread(
         pool.shutdown(cancel_futures=True)
 
 
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it does: kill -9 gives it no time to tell."""
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_parent()
+
+
+def follow_parent() -> None:
+    """End this process when its parent does: kill -9 gives that one no time to tell."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
