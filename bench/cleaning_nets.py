@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from training.arms import Arm, TrainingData, batches
 from training.optim import AdamW, warm_up
-from training.trainer import Pictures, Recipe, train
+from training.recipe import Recipe
+from training.trainer import Pictures, train
 
 HIDDEN, BATCH, EPOCHS, RATE = 512, 250, 25, 2e-3
 CONV_EPOCHS, CONV_BATCH = 15, 128

@@ -43,7 +43,8 @@ from training.label_runs import (
     read_folds,
 )
 from training.learner import Learner
-from training.trainer import Pictures, Recipe
+from training.recipe import Recipe
+from training.trainer import Pictures
 
 ROWS, SEED, FOLDS, RESAMPLES = 5000, 0, 3, 400
 LABELS = ("random_label1", "worse_label")

@@ -32,8 +32,9 @@ from training.arms import (
 from training.effects import pick
 from training.errors import TrainingError
 from training.jobs import Place, plan_jobs, rows_digest, run_jobs
+from training.recipe import Recipe
 from training.tiers import compare_runs
-from training.trainer import Recipe, Run
+from training.trainer import Run
 
 LOOKS = (6, 8, 12)
 ENDPOINTS = ("final_acc", "aulc", "rmst_steps")

@@ -28,10 +28,12 @@ from training.features import features_of, probe_features
 from training.jobs import Place, repeatable, rows_digest
 from training.matching import MATCHED_ON
 from training.probing import settle
+from training.recipe import Recipe
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
 from training.tiers import TierPlan, curve_frame, run_tier
-from training.trainer import Clock, Pictures, Recipe
+from training.trail import Clock
+from training.trainer import Pictures
 from training.yardstick import measure_yardstick
 
 TIERS = ("probe", "train")

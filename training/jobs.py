@@ -29,9 +29,10 @@ from training.arms import Arm, Arms, TrainingData
 from training.checkpoint import DAMAGED, Checkpoint
 from training.errors import TrainingError
 from training.heads import Rows, train_heads
+from training.recipe import Recipe
 from training.shards.store import write_atomic
 from training.shards.workers import follow_parent
-from training.trainer import Pictures, Recipe, Run, train
+from training.trainer import Pictures, Run, train
 
 ENGINE = 4  # raise when training changes what a run gives
 HEADS_PER_JOB = 24

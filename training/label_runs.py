@@ -23,7 +23,7 @@ from training.errors import TrainingError
 from training.experiment import ExperimentOptions, choose_device, choose_recipe, tier_data
 from training.jobs import Job, Place, Progress, plan_jobs, run_jobs
 from training.probabilities import OutOfFold, out_of_fold
-from training.trainer import Recipe
+from training.recipe import Recipe
 
 Table = NDArray[np.float32]
 PASSES = 20

@@ -18,9 +18,10 @@ from training.arms import CLEANED, PILOT, RANDOM_DROP, RAW, Arms, TrainingData
 from training.effects import pick
 from training.errors import TrainingError
 from training.jobs import Job, Place, plan_jobs, run_jobs
+from training.recipe import Recipe
 from training.statistics import benjamini_yekutieli
 from training.tiers import compare_runs
-from training.trainer import Recipe, Run
+from training.trainer import Run
 
 TARGET = 0.95  # of what raw gains over chance
 ORDERS = ("accuracy", "steps", "seconds")

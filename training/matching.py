@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.recipe import Recipe
 from training.statistics import paired_t
-from training.trainer import Recipe, Run
+from training.trainer import Run
 
 MATCHED_ON = "optimiser steps"
 

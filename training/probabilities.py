@@ -12,7 +12,7 @@ from torch.nn import functional
 from training.arms import Arm, TrainingData, assign_folds, raw_arm
 from training.errors import TrainingError
 from training.heads import Rows, fit_heads
-from training.trainer import Recipe
+from training.recipe import Recipe
 
 
 class OutOfFold(NamedTuple):

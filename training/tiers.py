@@ -24,7 +24,8 @@ from training.effects import judge_tier
 from training.jobs import Job, Place, plan_jobs, run_jobs
 from training.judged import Judged
 from training.matching import match_compute, match_epochs
-from training.trainer import Recipe, Run, curve_rows
+from training.recipe import Recipe
+from training.trainer import Run, curve_rows
 
 Progress = Callable[[int, int], None]
 

@@ -17,9 +17,8 @@ from training.calibration import brier_score, calibration_error
 from training.checkpoint import Checkpoint
 from training.dynamics import Watch, margins
 from training.learner import Learner, weighted_loss
-from training.recipe import Recipe as Recipe  # noqa: PLC0414 - a name of this module too
+from training.recipe import Recipe
 from training.standard import FIT_ROWS, Standard
-from training.trail import Clock as Clock  # noqa: PLC0414
 from training.trail import Point, Trail
 
 Floats = NDArray[np.float64]

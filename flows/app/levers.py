@@ -27,7 +27,7 @@ from training.jobs import Place
 from training.levers import OWN_FEATURES, Lever, Reading, list_levers, weigh_levers
 from training.shards.manifest import read_manifest
 from training.store_arms import Comparison
-from training.trainer import Clock
+from training.trail import Clock
 
 FILE = "levers.json"
 OWN_WIDTH = 256  # leading components of the user's features

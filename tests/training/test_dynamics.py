@@ -13,7 +13,8 @@ from training.arms import Arm, Arms, TrainingData, raw_arm
 from training.dynamics import COLUMNS, Watch, dynamics_frame
 from training.heads import Rows, train_heads
 from training.jobs import Place, plan_jobs, repeatable, run_jobs
-from training.trainer import Pictures, Recipe, train
+from training.recipe import Recipe
+from training.trainer import Pictures, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe("train", 45, 20, 0.05, 5e-4, evals=2)

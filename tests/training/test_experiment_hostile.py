@@ -11,8 +11,8 @@ from training.arms import Arms
 from training.errors import TrainingError
 from training.experiment import ExperimentOptions, _agreement, compare
 from training.jobs import Place, plan_jobs, rows_digest, run_jobs
+from training.recipe import Recipe
 from training.store_arms import Comparison, load_comparison
-from training.trainer import Recipe
 
 
 def _drop(frame: pl.DataFrame, where: pl.Expr, outcome: str = "dropped") -> pl.DataFrame:

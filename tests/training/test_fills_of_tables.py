@@ -18,11 +18,11 @@ from training.errors import DamageError, TrainingError
 from training.fills import Fills, as_type, fill_rows, read_fills
 from training.heads import Rows, train_heads
 from training.jobs import open_pool, share_pool
+from training.recipe import Recipe
 from training.shards.damage import verify
 from training.shards.ledger import build_ledger
 from training.shards.manifest import Manifest
 from training.shards.writer import write_manifest
-from training.trainer import Recipe
 
 FRAME = pl.DataFrame(pl.from_arrow(table_batch()))
 RECIPE = Recipe("probe", 20, 16, 1e-2, 0.1, evals=2, hidden=8)

@@ -6,7 +6,7 @@ import torch
 
 from training.arms import Arm, TrainingData, raw_arm
 from training.heads import Heads, Rows, train_heads
-from training.trainer import Recipe
+from training.recipe import Recipe
 
 CPU = torch.device("cpu")
 RECIPE = Recipe("probe", 60, 64, 3e-3, 0.01, evals=3, hidden=16)

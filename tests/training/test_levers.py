@@ -16,7 +16,8 @@ from training.experiment import tier_data
 from training.heads import Rows, train_heads
 from training.jobs import Place
 from training.levers import Lever, Reading, _by_seconds, list_levers, offers, pull, weigh_levers
-from training.trainer import Recipe, Run
+from training.recipe import Recipe
+from training.trainer import Run
 
 TABLE = Recipe("train", 60, 64, 3e-3, 0.1, evals=6, hidden=16, embedding=2)
 IMAGE = Recipe("train", 8, 16, 0.05, 5e-4, evals=4)

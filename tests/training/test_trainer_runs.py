@@ -8,7 +8,8 @@ from training.arms import Arm, TrainingData, raw_arm
 from training.augment import augment, keyed_bits
 from training.models import SmallNet, build, whitening_filters
 from training.optim import AdamW, Average, Muon, Nesterov, orthogonal
-from training.trainer import Pictures, Recipe, train
+from training.recipe import Recipe
+from training.trainer import Pictures, train
 
 CPU = torch.device("cpu")
 
