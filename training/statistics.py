@@ -105,11 +105,14 @@ def crossed_t(z_SN: NDArray[Any], level: float = 0.95, *, grain: float = 0.0) ->
     return t_interval(float(mean), (total / (s * n)) ** 0.5, df, s, level)
 
 
-def resplit_t(d: Floats, n_test: int, n_train: int, level: float = 0.95) -> Interval:
+def resplit_t(
+    d: Floats, n_test: int, n_train: int, level: float = 0.95, *, grain: float = 0.0
+) -> Interval:
     """Return the mean of paired differences over R re-splits of one data set, with its interval.
 
     Re-splits share samples, so their differences are not independent: the variance is
     (1/R + n_test/n_train) s^2, with R - 1 degrees of freedom. Mildly conservative.
+    grain: see `spread`.
     Source: Nadeau and Bengio 2003, Machine Learning 52:239.
 
     >>> d = np.array([1.0, 2.0, 3.0])
@@ -118,7 +121,7 @@ def resplit_t(d: Floats, n_test: int, n_train: int, level: float = 0.95) -> Inte
     1.512
     """
     d = np.asarray(d, np.float64)
-    se = float(d.std(ddof=1)) * (1 / d.size + n_test / n_train) ** 0.5
+    se = spread(d, np.zeros_like(d), grain) * (1 / d.size + n_test / n_train) ** 0.5
     return t_interval(float(d.mean()), se, d.size - 1, d.size, level)
 
 

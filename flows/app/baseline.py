@@ -29,7 +29,7 @@ from checks.metrics.image_schema import METRICS_VERSION
 from checks.metrics.tabular_measured import How, measure_classes, measure_columns
 from checks.metrics.tabular_parts import fold_states
 from flows.app.config import Config
-from flows.app.intake import cache_of, open_data, read_table_profile
+from flows.app.intake import cache_of, open_data, read_roles, read_table_profile
 from flows.app.store import RunFolder, StoreError, writing
 from flows.app.table_intake import open_parts, refuse_changed
 
@@ -161,7 +161,7 @@ def read_columns(
     for name, values in measure_columns(state, wanted):
         yield "column", name, None, values
     if source.label is not None:
-        roles = source.count_roles().with_columns(pl.col("label").replace(config.labels.rename))
+        roles = read_roles(config, source.count_roles())
         for (split,), part in roles.group_by("split", maintain_order=True):
             counts = part.group_by("label").agg(pl.sum("count"))
             yield "class", "label", split, measure_classes(dict(counts.iter_rows()))

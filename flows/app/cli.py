@@ -208,6 +208,33 @@ def levers(
 
 
 @app.command
+def resplit(
+    target: str, *, data: Data = NO_DATA, out: Path | None = None, times: int = 10, seeds: int = 5,
+    pool: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:  # fmt: skip
+    """Divide a small set anew many times: what cleaning is worth whichever rows are the test.
+
+    Args:
+        target: the data, a gristmill.toml, or a run folder.
+        data: how the data is read, where TARGET is the data.
+        out: run folder (default: runs/<name>-<digest>); each division has its own below it.
+        times: how many divisions; finished ones are not run again.
+        seeds: paired runs of each arm in each division, in the probe tier.
+        pool: divide samples too whose split the source gives: train and test may be mixed.
+        json: print effects and divisions as JSON on stdout.
+        debug: show tracebacks.
+    """
+    from flows.app import resplitting  # noqa: PLC0415 - torch is slow
+
+    del debug  # `main` looks for it
+    told = resplitting.resplit(target, out, times=times, seeds=seeds, pool=pool, **vars(data))
+    resplitting.show_resplits(told, as_json=json)
+    return 0
+
+
+@app.command
 def checks(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     """List every check.
 

@@ -166,12 +166,20 @@ def make_samples(
         content: uri, row, byte_size, xxh3_128.
         told: uri, row and the metrics.
     """
-    spelt = entries.with_columns(pl.col("label").replace(config.labels.rename))
-    named = spelt.drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
+    named = read_roles(config, entries).drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
     split = config.split
     samples = identify(named, split.seed, split.val_frac, split.test_frac)
     metrics = samples.select("sample_id", *KEY).join(told, on=KEY, how="left")
     return samples, metrics.drop(KEY)
+
+
+def read_roles(config: Config, entries: pl.DataFrame) -> pl.DataFrame:
+    """Return entries, or counts of them, with labels as [labels] spells them.
+
+    Their splits as the source gives them, or null where [split] pools them.
+    """
+    spelt = entries.with_columns(pl.col("label").replace(config.labels.rename))
+    return spelt.with_columns(split=pl.lit(None, pl.String)) if config.split.pool else spelt
 
 
 def describe(config: Config, source: Any, roles: pl.DataFrame) -> dict[str, Any]:

@@ -84,6 +84,11 @@ class SplitSection(Section):
     seed: int = Field(0, ge=0, description="Seed of the hash that divides; any whole number.")
     val_frac: float = Field(0.1, ge=0, lt=1, description="Share of samples for validation, 0..1.")
     test_frac: float = Field(0.2, ge=0, lt=1, description="Share of samples for the test, 0..1.")
+    pool: bool = Field(
+        default=False,
+        exclude_if=lambda pool: not pool,  # runs that do not pool keep their digests
+        description="Forget the splits that the source gives: all samples are divided.",
+    )
 
     @model_validator(mode="after")
     def _leave_training(self) -> SplitSection:

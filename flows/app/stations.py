@@ -19,7 +19,7 @@ from flows.app.config import Config, digest
 from flows.app.costs import counted
 from flows.app.intake import open_data, reread
 from flows.app.progress import Progress, quiet
-from flows.app.store import SUGGESTIONS, RunFolder, file_digest
+from flows.app.store import RESPLITS, SUGGESTIONS, RunFolder, file_digest
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
@@ -39,6 +39,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "compare": ("curves.parquet", "dynamics.parquet", "experiment.json"),
     "report": ("report.json", "report.html"),
 }
+BESIDE = (SUGGESTIONS, "levers.json", RESPLITS)  # commands of their own write what is reported
 STORED = {"dynamics": "label_dynamics"}  # those of the comparison are dynamics.parquet
 Facts = dict[str, Any]
 Station = Callable[[Config, RunFolder, Progress | None], Facts]
@@ -229,7 +230,8 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
     from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.report import build_report, write_report  # noqa: PLC0415 - draws charts
 
-    made = [*_made(run, "profile", "check", "clean", "compare"), run.digest_of(SUGGESTIONS)]
+    beside = (run.digest_of(name) for name in BESIDE)
+    made = [*_made(run, "profile", "check", "clean", "compare"), *beside]
     inputs = _digest(config.section_digest("report"), _file(config, config.truth.path), *made)
     if run.fresh("report", inputs):
         return _skipped("report")

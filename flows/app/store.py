@@ -25,6 +25,7 @@ from flows.app.lock import alone
 from flows.app.refusals import StoreError, disk_error
 
 SUGGESTIONS = "suggestions.json"  # of a contract, for the report's cards of columns
+RESPLITS = "resplits.json"  # of the same set divided many times, for its section of the report
 KEYS = {
     "findings": ["sample_id", "check_id", "column"],
     "cells": ["sample_id", "column"],

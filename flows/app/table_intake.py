@@ -12,7 +12,14 @@ from checks.metrics.tabular_parts import Reading, profile_parts
 from checks.sources.identity import digest_rows
 from checks.sources.table_parts import divide_table, mark_parts
 from flows.app.config import Config, digest
-from flows.app.intake import cache_of, describe, make_samples, once, read_table_profile
+from flows.app.intake import (
+    cache_of,
+    describe,
+    make_samples,
+    once,
+    read_roles,
+    read_table_profile,
+)
 from flows.app.progress import Progress
 from flows.app.store import RunFolder, StoreError
 
@@ -45,8 +52,7 @@ def measure_columns(
     Raises:
         SourceError: there are no rows, or label or split do not hold what they should.
     """
-    roles = source.count_roles()
-    roles = roles.with_columns(pl.col("label").replace(config.labels.rename))
+    roles = read_roles(config, source.count_roles())
     profile = profile_parts(
         open_parts(config, run, source), label=source.label, folder=cache_of(config, run),
         progress=progress,

@@ -17,7 +17,7 @@ TABLES = ("samples", "metrics", "scores", "findings", "cells", "decisions", "rep
           "dynamics")  # fmt: skip
 DOCUMENTS = (
     "profile", "checks", "clean", "gate", "drift", "experiment", "config", "suggestions",
-    "levers",
+    "levers", "resplits",
 )  # fmt: skip
 STATIONS = (
     ("profile", "profile.json", "Nothing has been profiled yet."),
@@ -50,6 +50,7 @@ class RunData:
     config: Document | None = None
     suggestions: Document | None = None
     levers: Document | None = None
+    resplits: Document | None = None
     missing: tuple[Document, ...] = ()
 
 

@@ -38,6 +38,7 @@ from flows.report.method import (
     describe_reproduction,
     describe_source,
 )
+from flows.report.resplits import describe_resplits
 from flows.report.scatter import describe_scatter
 from flows.report.table import describe_no_table, describe_table
 from flows.report.thumbnails import draw_detail, draw_thumbnails
@@ -88,6 +89,7 @@ def build_report(
         "verdict": state_verdict(read.experiment, described),
         "experiment": described,
         "levers": describe_levers(read.levers),
+        "resplits": describe_resplits(read.resplits),
         "curves": band_curves(read.curves),
         "taken": list_taken(read.decisions),
         "ledger": sum_ledger(read.samples, read.decisions, read.repairs),

@@ -145,6 +145,7 @@ def _list_contents(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("verdict", "Verdict" if report["experiment"] else "Overview", True),
         ("pictures", "Pictures", report["curves"] or report["experiment"] or report["taken"]),
         ("arms", "Arms", report["experiment"]),
+        ("resplits", "Other divisions", report["resplits"]),
         ("levers", "What buys more", report["levers"]),
         ("gate", "Quality gate", report["gate"]),
         ("findings", "Findings", report["findings"]),

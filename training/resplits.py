@@ -1,0 +1,162 @@
+"""One data set divided many times: what cleaning is worth whichever rows happen to be the test.
+
+On a small set the division decides as much as the cleaning does. Each division is an experiment of
+its own, cleaned by checks that saw its train rows alone; here their effects become one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from training import statistics as st
+from training.arms import RAW
+from training.effects import PRIMARY, pick
+from training.errors import TrainingError
+from training.judged import ALPHA
+from training.statistics import Floats
+from training.wording import points, span
+
+LEAST_SPLITS = 2  # a spread needs two
+READ_ON = {"final_acc": "test", "aulc": "val"}  # the rows that each endpoint is read on
+Split = Mapping[str, Any]
+
+
+def read_split(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what one division's experiment.json tells: word, margin, seeds, rows, effects.
+
+    rows: samples by split, those that raw trains on as train. effects: arm, versus, endpoint and
+    the estimate (fraction), the mean over paired seeds.
+    """
+    tier = experiment["tiers"][experiment["primary_tier"]]
+    raw = next(row for row in tier["arms"] if row["arm"] == RAW)
+    effects = [
+        {"arm": arm, "versus": versus, "endpoint": endpoint,
+         "estimate": pick(tier["effects"], arm, versus, endpoint)["estimate"]}
+        for arm, versus in PRIMARY
+        for endpoint in READ_ON
+    ]  # fmt: skip
+    return {
+        "word": tier["verdict"]["word"],
+        "margin": tier["verdict"]["margin"],
+        "seeds": experiment["seeds"],
+        "rows": {**experiment["facts"]["rows"], "train": raw["n_train"]},
+        "effects": effects,
+    }
+
+
+def judge_resplits(splits: Sequence[Split]) -> dict[str, Any]:
+    """Return what R divisions of one set say together.
+
+    splits: what `read_split` gives of each; R at least 2.
+
+    Returns:
+        splits (R), seeds (of each), words (the divisions' own verdicts, counted), effects (of both
+        primary contrasts on final accuracy and on the area under the learning curve: estimate,
+        low, high, p by Nadeau and Bengio, p_holm of accuracy, mde, least and most of the R
+        estimates, above: how many are above 0, plain: {low, high, p} of the t interval that takes
+        the divisions for independent) and verdict: {word, sentence, why}.
+
+    Raises:
+        TrainingError: if there are fewer than two divisions.
+    """
+    if len(splits) < LEAST_SPLITS:
+        raise TrainingError(
+            "resplits", "too few divisions were trained on", got=len(splits),
+            allowed=f"At least {LEAST_SPLITS}.",
+        )  # fmt: skip
+    effects = [
+        {"arm": arm, "versus": versus, "endpoint": endpoint, "unit": "fraction",
+         **_summarise(splits, arm, versus, endpoint)}
+        for endpoint in READ_ON
+        for arm, versus in PRIMARY
+    ]  # fmt: skip
+    primary = [row for row in effects if row["endpoint"] == "final_acc"]
+    for row, p in zip(primary, st.holm([row["p"] for row in primary]), strict=True):
+        row["p_holm"] = p
+    return {
+        "splits": len(splits),
+        "seeds": splits[0]["seeds"],
+        "words": dict(Counter(split["word"] for split in splits).most_common()),
+        "effects": effects,
+        "verdict": _reach(primary[0], primary[1], float(splits[0]["margin"])),
+    }
+
+
+def _summarise(splits: Sequence[Split], arm: str, versus: str, endpoint: str) -> dict[str, Any]:
+    """One contrast over all divisions: both intervals, and how the divisions spread."""
+    d: Floats = np.array(
+        [pick(split["effects"], arm, versus, endpoint)["estimate"] for split in splits]
+    )
+    held, trained = (
+        sum(int(split["rows"][name]) for split in splits) for name in (READ_ON[endpoint], "train")
+    )
+    exact = endpoint != "final_acc" or not d.any()
+    grain = 0.0 if exact else len(splits) / (held * splits[0]["seeds"])  # of a mean over seeds
+    told = st.resplit_t(d, held, trained, grain=grain)
+    zero = np.zeros_like(d)
+    plain = st.paired_t(d, zero, grain=grain)
+    shared = d.size * held / trained  # the variance is 1 + shared times that of the plain t
+    sd = st.spread(d, zero, grain) * (1 + shared) ** 0.5
+    alpha = ALPHA / len(PRIMARY) if endpoint == "final_acc" else ALPHA
+    return {
+        **asdict(told),
+        "mde": st.detectable(sd, d.size, alpha) if sd > 0 else None,
+        "plain": {"low": plain.low, "high": plain.high, "p": plain.p},
+        "wider": (1 + shared) ** 0.5,
+        "least": float(d.min()), "most": float(d.max()), "above": int((d > 0).sum()),
+    }  # fmt: skip
+
+
+def _reach(main: Mapping[str, Any], control: Mapping[str, Any], margin: float) -> dict[str, Any]:
+    """The word on cleaned - raw, by the same rules as one experiment's, and sentences."""
+    word = "undecided"
+    if -margin < main["low"] and main["high"] < margin:
+        word = "equivalent"
+    elif main["p_holm"] < ALPHA:
+        word = "helps" if main["estimate"] > 0 else "hurts"
+    return {
+        "word": word, "margin": margin, "sentence": _say(word, main, control, margin),
+        "why": tell_why(main),
+    }  # fmt: skip
+
+
+def _say(word: str, main: Mapping[str, Any], control: Mapping[str, Any], margin: float) -> str:
+    middle, low, high = span(main)
+    told = (
+        f"{middle} points of test accuracy (95 % interval over divisions {low} to {high}, "
+        f"{main['n']} divisions)"
+    )
+    if word == "undecided":
+        least = "" if main["mde"] is None else (
+            f"; these divisions find differences of {points(main['mde'], signed=False)} points "
+            "or more"
+        )  # fmt: skip
+        return f"Undecided: {told}{least}."
+    if word == "equivalent":
+        within = points(margin, signed=False)
+        return f"Cleaning makes no difference that matters: {told}, inside +-{within}."
+    middle, low, high = span(control)
+    shown = "it is" if control["p_holm"] < ALPHA else "it is not shown to differ:"
+    return (
+        f"Cleaning {word}, whichever rows are the test: {told}. "
+        f"Against a random drop of the same size {shown} {middle} ({low} to {high}) points."
+    )
+
+
+def tell_why(effect: Mapping[str, Any]) -> str:
+    """Return in plain words why the plain t interval is too narrow here.
+
+    >>> print(tell_why({"wider": 2.0}))
+    The divisions share most of their rows, so they repeat one another's luck: the plain t interval \
+takes them for new data sets each time and is 2.0 times too narrow.
+    """
+    return (
+        "The divisions share most of their rows, so they repeat one another's luck: the plain t "
+        f"interval takes them for new data sets each time and is {effect['wider']:.1f} times too "
+        "narrow."
+    )
