@@ -47,7 +47,7 @@ def know_truth(reference: Judged, targets: list[dict[str, float]]) -> dict[str, 
         raw, cleaned = _mean_times(reference, target["accuracy"])
         told[f"rmst ratio q={target['q']:g}"] = raw / cleaned
     saved = (raw - cleaned) * cpu_per_step(reference, RAW)
-    told["break-even"] = (reference.cleaning_cpu_s or 0.0) / saved
+    told["break-even"] = sum(reference.cleaning_cpu_s) / saved
     by_class = [reference.class_accuracy(arm).mean(axis=0) for arm in (CLEANED, RAW)]
     told |= {f"class {name}": d for name, d in zip(reference.classes, by_class[0] - by_class[1],
                                                    strict=True)}  # fmt: skip

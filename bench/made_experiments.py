@@ -77,7 +77,7 @@ def draw(world: World, truths: dict[str, Truth], seeds: int, rng: np.random.Gene
             own_luck = mine.normal(0, 1, (key, world.true.size))
         runs[arm] = _train(world, arm, truth, base, own_luck, mine)
     return Judged(
-        runs, world.given, CLASSES, CHANCE, verified=world.true, cleaning_cpu_s=CLEANING_CPU_S
+        runs, world.given, CLASSES, CHANCE, verified=world.true, cleaning_cpu_s=(CLEANING_CPU_S,)
     )
 
 

@@ -85,6 +85,23 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Learning:
+    """A model in training with what moves it: all that a checkpoint of it holds."""
+
+    model: nn.Module
+    average: Average
+    movers: list[Optimiser]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that training changes, to be saved or written over."""
+        return training_state(self.model, self.average, self.movers)
+
+    def go_on(self, step: int) -> None:
+        """Count the steps that the written tensors have taken."""
+        go_on(step, self.average, self.movers)
+
+
 def training_state(
     model: nn.Module, average: Average, movers: list[Optimiser]
 ) -> dict[str, Tensor]:

@@ -81,19 +81,20 @@ def break_even(cost: float, raw: Floats, cleaned: Floats) -> BreakEven:
 def list_break_even(judged: Judged, targets: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
     """Return `break_even` for each target, in CPU seconds; none without the cost of cleaning.
 
-    Times are restricted to the budget and one step costs the same in both arms: recipe and
+    The cost is that of all parts of the data, the last of them beside it. Times are restricted to the budget and one step costs the same in both arms: recipe and
     batch are. at_most: only raw runs were cut off, so it truly pays no later.
     """
-    if not judged.cleaning_cpu_s:
+    parts, cost = judged.cleaning_cpu_s, sum(judged.cleaning_cpu_s)
+    if cost <= 0:
         return []
     rows, each = [], cpu_per_step(judged, RAW)
     for target in targets:
         raw, cleaned = (judged.values(arm, "steps", target["accuracy"]) for arm in (RAW, CLEANED))
         late, later = bool(np.isinf(raw).any()), bool(np.isinf(cleaned).any())
         times = (restricted(steps, judged.budget) * each for steps in (raw, cleaned))
-        got = asdict(break_even(judged.cleaning_cpu_s, *times))
-        cost = {"cleaning_cpu_s": judged.cleaning_cpu_s, "at_most": late and not later}
-        rows.append({**target, **got, **cost})
+        got = asdict(break_even(cost, *times))
+        paid = {"cleaning_cpu_s": cost, "parts": len(parts), "last_part_cpu_s": parts[-1]}
+        rows.append({**target, **got, **paid, "at_most": late and not later})
     return rows
 
 

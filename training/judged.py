@@ -26,7 +26,7 @@ class Judged:
     labels: (T,) int64 of the test items as given; verified: the same where a person or the truth
     corrected them, else None. chance: accuracy of the commonest class on validation. groups: of
     checks, in the order of the bits of `set:` arms. cleaning_cpu_s: what profile, check and clean
-    took, CPU seconds; None where nobody counted.
+    took for each part in which the data came, CPU seconds; empty where nobody counted.
     """
 
     runs: Mapping[str, Sequence[Run]]
@@ -36,7 +36,7 @@ class Judged:
     margin: float = 0.003
     verified: NDArray[np.int64] | None = None
     groups: tuple[str, ...] = ()
-    cleaning_cpu_s: float | None = None
+    cleaning_cpu_s: tuple[float, ...] = ()
 
     def arms(self) -> list[str]:
         """The arms that were compared; pilots only set targets."""

@@ -46,7 +46,7 @@ class TierPlan:
     pilots: int
     equal_epochs: bool = False
     margin: float = 0.003
-    cleaning_cpu_s: float | None = None
+    cleaning_cpu_s: tuple[float, ...] = ()
 
 
 def run_tier(

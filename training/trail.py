@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,18 @@ from torch import Tensor
 
 from training.checkpoint import Checkpoint
 from training.dynamics import Watch
-from training.learner import Learner
 
 Point = tuple[int, float, float, float, float]
+
+
+class Learns(Protocol):
+    """What can be kept and taken up again: one network, or many heads at once."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that training changes, to be saved or written over."""
+
+    def go_on(self, step: int) -> None:
+        """Count the steps that the written tensors have taken."""
 
 
 class Clock:
@@ -31,34 +40,49 @@ class Clock:
 class Trail:
     """The curve of one run, (step, cpu_s, wall_s, accuracy, nll) a point, kept through a kill.
 
-    saved: where the run keeps itself; None: nowhere. watch: its dynamics, if it has some. step:
-    where the run goes on, 0 at its start. more: what else was kept.
+    Of M runs that are trained together: M points a reading, so that `curve[m::M]` is one's own.
+
+    learner: None where it is not there yet; `begin` names it. saved: where the run keeps itself;
+    None: nowhere. watch: its dynamics, if it has some. step: where the run goes on, 0 at its
+    start. more: what else was kept.
     """
 
-    def __init__(self, learner: Learner, saved: Checkpoint | None, watch: Watch | None) -> None:
+    def __init__(
+        self, learner: Learns | None, saved: Checkpoint | None, watch: Watch | None
+    ) -> None:
         self.learner, self.saved, self.watch = learner, saved, watch
         self.curve: list[Point] = []
         self.step, self.clock = 0, Clock()
         self.more: dict[str, NDArray[Any]] = {}
-        told = None if saved is None else saved.load(self._tensors())
+        if learner is not None:
+            self.begin(learner)
+
+    def begin(self, learner: Learns) -> None:
+        """Take up what was kept of this learner, if anything was."""
+        self.learner = learner
+        told = None if self.saved is None else self.saved.load(self._tensors())
         if told is None:
             return
         self.step = int(told.pop("step"))
         learner.go_on(self.step)
-        if watch is not None:
-            watch.epoch = int(told.pop("epoch"))
+        if self.watch is not None:
+            self.watch.epoch = int(told.pop("epoch"))
         points = told.pop("curve").reshape(-1, 5).tolist()
         self.curve = [(int(step), *rest) for step, *rest in points]
         self.clock = Clock(tuple(told.pop("spent").tolist()))
         self.more = told
 
     def _tensors(self) -> dict[str, Tensor]:
+        assert self.learner is not None
         seen = {} if self.watch is None else self.watch.tensors()
         return self.learner.tensors() | seen
 
-    def add(self, step: int, read: tuple[float, float]) -> None:
-        """Add a point: accuracy and negative log likelihood after so many steps."""
-        self.curve.append((step, *self.clock.read(), *read))
+    def add(self, step: int, read: tuple[float, float], share: float = 1.0) -> None:
+        """Add a point: accuracy and negative log likelihood after so many steps.
+
+        share: of the time, where it was spent on several runs.
+        """
+        self.curve.append((step, *self.clock.read(share), *read))
 
     def keep(self, step: int, more: Mapping[str, Any] | None = None) -> None:
         """Save the run after so many steps, if that is due."""
