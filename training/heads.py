@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.arms import RAW, Arm, TrainingData, batches, keyed_seed
+from training.checkpoint import Checkpoint, Learning
 from training.curriculum import weigh_hardest
 from training.dynamics import Watch
 from training.ensemble import Ensemble, mean_logits
 from training.optim import AdamW, Average
 from training.recipe import Recipe
-from training.trail import Clock, Point
+from training.trail import Trail
 from training.trainer import Run, conclude, curve_rows, finished, score
 from training.vectors import Vectors
 
@@ -124,27 +125,31 @@ class Rows:
         return self.numbers[at], None if self.codes is None else self.codes[at]
 
 
-def train_heads(rows: Rows, runs: Sequence[tuple[Arm, int]], recipe: Recipe) -> list[Run]:
-    """Train one head for each (arm, seed), all at once; same inputs, same runs, bit for bit."""
-    data, clock, share = rows.data, Clock(), 1 / len(runs)
+def train_heads(
+    rows: Rows, runs: Sequence[tuple[Arm, int]], recipe: Recipe, saved: Checkpoint | None = None
+) -> list[Run]:
+    """Train one head for each (arm, seed), all at once; same inputs, same runs, bit for bit.
+
+    saved: where the batch keeps itself now and then, as one network of `training.trainer.train`.
+    """
+    data, arms = rows.data, [arm for arm, _ in runs]
     val, test = curve_rows(data), data.rows_of(2)
-    arms = [arm for arm, _ in runs]
-    curves: list[list[Point]] = [[] for _ in runs]
-
-    def read(step: int, predict: Predict) -> None:
-        for curve, one in zip(curves, predict(read_from(arms, val)), strict=True):
-            curve.append((step, *clock.read(share), *score(one, data.labels[val])))
-
     raw = [at for at, arm in enumerate(arms) if arm.name == RAW]
     watch, picked = Watch(len(raw), data.train.size, rows.device), torch.tensor(raw)
     picked = picked.to(rows.device)
+    trail = Trail(None, saved, watch)
+
+    def read(step: int, predict: Predict) -> None:
+        for one in predict(read_from(arms, val)):
+            trail.add(step, score(one, data.labels[val]), 1 / len(runs))
 
     def note(batch: Batch, logits: Tensor) -> None:
         watch.record(
             batch.positions[raw], batch.epochs[raw[0]], logits[picked], batch.labels[picked]
         )
 
-    predict = fit_heads(rows, runs, recipe, read, note if raw else None)
+    predict = fit_heads(rows, runs, recipe, read, note if raw else None, trail)
+    curves = [trail.curve[at :: len(runs)] for at in range(len(runs))]
     dynamics: dict[int, NDArray[np.float32]] = {}
     if raw:
         final = predict(arms[raw[0]].rows, raw)
@@ -176,12 +181,13 @@ def fit_heads(
     recipe: Recipe,
     read: Callable[[int, Predict], None] | None = None,
     note: Note | None = None,
+    trail: Trail | None = None,
 ) -> Predict:
     """Train and return the function from pool rows to averaged logits (members, R, classes).
 
     Rows are (R,), the same for every member, or (members, R). read: called at the recipe's
     evaluation steps with the step and that function. note: called with each batch and its logits
-    (members, B, classes) before the step that it makes.
+    (members, B, classes) before the step that it makes. trail: keeps the training through a kill.
     """
     data, keys = rows.data, [keyed_seed(arm.name, seed) for arm, seed in runs]
     assert data.numbers is not None
@@ -190,12 +196,17 @@ def fit_heads(
     heads = heads.to(rows.device)
     average = Average(heads.parameters(), recipe.ema_share * recipe.steps)
     mover = AdamW(list(heads.parameters()), recipe.lr, recipe.weight_decay)
-    feed, due = _feed(rows, runs, keys, recipe.batch_size), set(recipe.eval_steps())
+    if trail is not None:
+        trail.begin(Learning(heads, average, [mover]))
+    begun, due = 0 if trail is None else trail.step, set(recipe.eval_steps())
+    feed = _feed(rows, runs, keys, recipe.batch_size, begun)
 
     def predict(at: NDArray[np.int64], members: Sequence[int] | None = None) -> Tensor:
         return evaluate_heads(rows, heads, average, at, members)
 
-    for step in range(recipe.steps + 1):
+    for step in range(begun, recipe.steps + 1):
+        if trail is not None:
+            trail.keep(step)
         if read is not None and step in due:
             read(step, predict)
         if step < recipe.steps:
@@ -208,12 +219,15 @@ def fit_heads(
 
 
 def _feed(
-    rows: Rows, runs: Sequence[tuple[Arm, int]], keys: Sequence[int], size: int
+    rows: Rows, runs: Sequence[tuple[Arm, int]], keys: Sequence[int], size: int, begun: int = 0
 ) -> Iterator[Batch]:
-    """Yield batches without end."""
+    """Yield batches without end, from step `begun` on."""
     arms = [arm for arm, _ in runs]
     scale = [arm.weights / arm.weights[arm.keep].mean() for arm in arms]
-    streams = [batches(arm.keep, key, size) for arm, key in zip(arms, keys, strict=True)]
+    streams = [
+        islice(batches(arm.keep, key, size), begun, None)
+        for arm, key in zip(arms, keys, strict=True)
+    ]
     while True:
         at, epochs = np.stack([next(stream) for stream in streams], axis=1)
         numbers, codes = rows.batch(np.stack([a.rows[i] for a, i in zip(arms, at, strict=True)]))

@@ -296,7 +296,7 @@ def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> No
     drawn = [(arms.draw(name, seed), seed) for name, seed in job.runs]
     saved = [Checkpoint(cache / f"{job.digest}-{at}.open") for at in range(len(drawn))]
     if isinstance(resident, Rows):
-        runs = train_heads(resident, drawn, job.recipe)
+        runs = train_heads(resident, drawn, job.recipe, saved[0])
     else:
         runs = [
             train(resident, arm, seed, job.recipe, kept)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.killed_run import CPU, RECIPES, run
+from tests.training.killed_run import CPU, HEADS, RECIPES, run
+from tests.training.test_heads_batched import clouds
 from tests.training.test_trainer_runs import bars
 from training.arms import Arms, raw_arm
 from training.checkpoint import Checkpoint
+from training.heads import Rows, train_heads
 from training.jobs import Place, plan_jobs, repeatable, run_jobs
 from training.trainer import Pictures, Run, train
 
@@ -25,11 +27,12 @@ def _same(one: Run, other: Run) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", [*RECIPES, *HEADS])
 def test_a_killed_run_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
-    """After kill -9 in the middle a second call ends with the curve of a run that was left alone.
+    """After kill -9 in the middle a second call ends with the curves of runs that were left alone.
 
-    Also its dynamics, whatever was kept of them, and from the checkpoint on, not from step 0.
+    Also their dynamics, whatever was kept of them, and from the checkpoint on, not from step 0;
+    of one network and of a batch of heads.
     """
     path = tmp_path / "run.open"
     done = subprocess.run(
@@ -39,12 +42,10 @@ def test_a_killed_run_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     with np.load(path) as stored:
         assert stored["n:step"] == 14
-    resumed = run(name, path, 2)  # saves once more, at step 21
-    data = bars()
-    with repeatable(CPU):
-        alone = train(Pictures(data, CPU), raw_arm(data), 0, RECIPES[name])
-    assert _same(resumed, alone)
-    assert resumed.cpu_s[-1] > resumed.cpu_s[0]
+    resumed, alone = run(name, path, 2), run(name, None)  # saves once more, at step 21
+    assert all(_same(one, other) for one, other in zip(resumed, alone, strict=True))
+    assert all((np.diff(one.cpu_s) >= 0).all() for one in resumed)
+    assert resumed[0].cpu_s[-1] > resumed[0].cpu_s[0]
 
 
 def test_a_spoiled_or_foreign_checkpoint_is_none(tmp_path: Path) -> None:
@@ -69,6 +70,25 @@ def test_a_spoiled_or_foreign_checkpoint_is_none(tmp_path: Path) -> None:
         for content in spoiled:
             path.write_bytes(content)
             assert _same(train(pictures, arm, 0, short, Checkpoint(path)), whole)
+
+
+def test_a_batch_of_heads_goes_on_within_its_job(tmp_path: Path) -> None:
+    """A killed table run loses no batch: the job takes up its checkpoint and clears it."""
+    data, recipe = clouds(), HEADS["heads"]
+    arms = Arms(raw_arm(data), replace(raw_arm(data), name="cleaned"))
+    job = plan_jobs(data, arms, recipe, [("raw", 0), ("cleaned", 0)], CPU)[0]
+    with repeatable(CPU):
+        kept = Checkpoint(tmp_path / f"{job.digest}-0.open", every_s=None, every_steps=10)
+        drawn = [(arms.draw(name, seed), seed) for name, seed in job.runs]
+        whole = train_heads(Rows(data, CPU), drawn, recipe, kept)
+    with np.load(kept.path) as stored:
+        spent = float(stored["n:spent"][0])
+        np.savez(tmp_path / "late", **{**stored, "n:spent": stored["n:spent"] + 1000})
+    (tmp_path / "late.npz").rename(kept.path)
+    runs = run_jobs(data, arms, [job], Place(tmp_path, 1, CPU))
+    assert all(_same(one, other) for one, other in zip(runs, whole, strict=True))
+    assert runs[0].cpu_s[-1] > 500 > spent  # its share of what was spent before
+    assert [file.name for file in tmp_path.iterdir()] == [f"{job.digest}.npz"]
 
 
 def test_finished_jobs_leave_no_checkpoint(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_break_even_is_told_in_words(speed: float, cost: float, said: str) -> No
         for arm, mine in one.runs.items()
     }
     runs["raw_pilot"] = [replace(run, val_acc=run.val_acc - 0.03) for run in runs["raw_pilot"]]
-    told = judge_tier(replace(one, runs=runs, cleaning_cpu_s=cost))
+    told = judge_tier(replace(one, runs=runs, cleaning_cpu_s=(cost,)))
     assert said in told["says"]["break_even"]
     assert len(told["break_even"]) == len(told["targets"])
     assert judge_tier(one)["break_even"] == []
