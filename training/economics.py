@@ -81,8 +81,9 @@ def break_even(cost: float, raw: Floats, cleaned: Floats) -> BreakEven:
 def list_break_even(judged: Judged, targets: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
     """Return `break_even` for each target, in CPU seconds; none without the cost of cleaning.
 
-    The cost is that of all parts of the data, the last of them beside it. Times are restricted to the budget and one step costs the same in both arms: recipe and
-    batch are. at_most: only raw runs were cut off, so it truly pays no later.
+    The cost is that of all parts of the data; the last of them is told beside it. Times are
+    restricted to the budget and one step costs the same in both arms: recipe and batch are.
+    at_most: only raw runs were cut off, so it truly pays no later.
     """
     parts, cost = judged.cleaning_cpu_s, sum(judged.cleaning_cpu_s)
     if cost <= 0:

@@ -55,8 +55,8 @@ class ExperimentOptions:
     raw_shares: shares of raw's rows; subsets: all sets of at most 5 groups of checks; each an arm
     of the probe tier. equal_epochs: train cleaned once more for as many epochs as raw, where rows
     were dropped. leave_out: columns of a table that are not read. cleaning_cpu_s: what profile,
-    check and clean took for each part of the data, CPU seconds, for the break-even. recipe: fields of
-    the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
+    check and clean took for each part of the data, CPU seconds, for the break-even. recipe: fields
+    of the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
     yardstick: also fit boosted trees on each arm of a table, for the facts. probe: try how the
     device computes images fastest (see `training.probing`), once for all arms.
     """

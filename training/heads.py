@@ -148,7 +148,7 @@ def train_heads(
             batch.positions[raw], batch.epochs[raw[0]], logits[picked], batch.labels[picked]
         )
 
-    predict = fit_heads(rows, runs, recipe, read, note if raw else None, trail)
+    predict = fit_heads(rows, runs, recipe, read, note if raw else None, trail=trail)
     curves = [trail.curve[at :: len(runs)] for at in range(len(runs))]
     dynamics: dict[int, NDArray[np.float32]] = {}
     if raw:
@@ -181,6 +181,7 @@ def fit_heads(
     recipe: Recipe,
     read: Callable[[int, Predict], None] | None = None,
     note: Note | None = None,
+    *,
     trail: Trail | None = None,
 ) -> Predict:
     """Train and return the function from pool rows to averaged logits (members, R, classes).

@@ -47,7 +47,9 @@ def _say_break_even(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     cost = f"{last['cleaning_cpu_s']:,.0f} CPU seconds"
     if last["parts"] > 1:
-        cost += f" ({last['last_part_cpu_s']:,.0f} for the last of {last['parts']} parts of the data)"
+        cost += (
+            f" ({last['last_part_cpu_s']:,.0f} for the last of {last['parts']} parts of the data)"
+        )
     goal = "to reach raw's final accuracy"
     if last["word"] == "never":
         return f"Cleaning cost {cost} and saves no time {goal}: on time alone it never pays."

@@ -166,7 +166,11 @@ def make_samples(
         content: uri, row, byte_size, xxh3_128.
         told: uri, row and the metrics.
     """
-    named = read_roles(config, entries).drop("byte_size").join(content, on=KEY, how="inner", maintain_order="left")
+    named = (
+        read_roles(config, entries)
+        .drop("byte_size")
+        .join(content, on=KEY, how="inner", maintain_order="left")
+    )
     split = config.split
     samples = identify(named, split.seed, split.val_frac, split.test_frac)
     metrics = samples.select("sample_id", *KEY).join(told, on=KEY, how="left")

@@ -48,7 +48,7 @@ def resplit(
             "resplit", "too few divisions for an interval", got=times,
             allowed=f"--times is at least {LEAST_SPLITS}; 10 tell more.",
         )  # fmt: skip
-    config, run = open_target(target, out, **section)
+    config, run = open_target(target, out, None, **section)
     with alone(run.path), one_look():
         if not pool:
             _refuse_given(config)

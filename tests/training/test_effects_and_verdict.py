@@ -142,6 +142,18 @@ def test_break_even_is_told_in_words(speed: float, cost: float, said: str) -> No
     assert judge_tier(one)["break_even"] == []
 
 
+def test_break_even_counts_all_parts_and_tells_the_last() -> None:
+    """Data that came in three parts has cost all of them; the last is told beside the sum."""
+    one = judged(0.0, speed=2.0, noise=0.001)
+    whole = judge_tier(replace(one, cleaning_cpu_s=(60.0,)))
+    parts = judge_tier(replace(one, cleaning_cpu_s=(40.0, 5.0, 15.0)))
+    for row, other in zip(whole["break_even"], parts["break_even"], strict=True):
+        assert (row["trainings"], row["cleaning_cpu_s"]) == (other["trainings"], 60.0)
+        assert (other["parts"], other["last_part_cpu_s"]) == (3, 15.0)
+    said = parts["says"]["break_even"]
+    assert said.startswith("Cleaning cost 60 CPU seconds (15 for the last of 3 parts of the data)")
+
+
 def test_raw_subsets_give_a_forecast_or_its_refusal() -> None:
     """Arms of raw subsets on a bending curve give the equivalent as a labelled forecast."""
     one, arms = judged(0.02, noise=0.0), {"raw:0.25": 0.6, "raw:0.5": 0.72, "raw": 0.8}

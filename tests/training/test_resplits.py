@@ -35,7 +35,7 @@ def test_the_interval_over_divisions_covers_what_the_plain_t_does_not(times: int
     """A set without effect, divided many times: the truth 0 is covered in 93 % and more.
 
     Each row is a paired difference; a division reads the mean of the rows that fall to its test,
-    and 70 % train, 10 % validate. The plain t covers far less, the less the more divisions.
+    and 70 % train, 10 % validate. The plain t covers less, the less the more divisions.
     """
     rng, total = np.random.default_rng(times), sum(ROWS.values())
     held = {"plain": 0, "shared": 0}
@@ -48,7 +48,7 @@ def test_the_interval_over_divisions_covers_what_the_plain_t_does_not(times: int
         held["shared"] += main["low"] <= 0 <= main["high"]
         held["plain"] += main["plain"]["low"] <= 0 <= main["plain"]["high"]
     assert held["shared"] / REPEATS >= 0.93
-    assert held["plain"] / REPEATS < 0.85
+    assert held["plain"] / REPEATS < {5: 0.9, 10: 0.8, 20: 0.7}[times]
 
 
 @given(some.lists(some.floats(-0.5, 0.5), min_size=2, max_size=12))

@@ -1,0 +1,160 @@
+"""One set divided many times: `gristmill resplit` from data to table, file and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from checks.core.errors import GristmillError, SourceError
+from flows.app.cli import _dispatch
+from flows.app.config import load_config
+from flows.app.resplitting import closing_lines, resplit
+from flows.app.store import RESPLITS, RunFolder
+from flows.report import build_report, render_html
+from tests.flows.made_tables import make_table
+from tests.flows.report.pages import assert_harmless
+from training.effects import pick
+
+WriteConfig = Callable[..., Path]
+TIMES = 3
+
+
+@pytest.fixture(scope="module")
+def divided(
+    tmp_path_factory: pytest.TempPathFactory, write_config: WriteConfig
+) -> tuple[Path, Path, dict[str, Any]]:
+    """A configuration, its run folder and what three divisions of a small noisy table came to."""
+    folder = tmp_path_factory.mktemp("resplit")
+    frame = make_table(3, flipped=0.25, copies=0, untrimmed=0).drop("split")
+    frame.write_csv(folder / "made.csv")
+    path = write_config(folder, folder / "made.csv", head='label = "answer"')
+    out = folder / "run"
+    return path, out, resplit(str(path), out, times=TIMES, seeds=5)
+
+
+def _samples(out: Path, at: int) -> pl.DataFrame:
+    return RunFolder(out / "resplits" / f"{at:04}").read_table("samples")
+
+
+def test_each_division_is_a_run_of_its_own(divided: tuple[Path, Path, dict[str, Any]]) -> None:
+    """The same samples fall otherwise each time, and each division's own experiment is told."""
+    _, out, told = divided
+    parts = [_samples(out, at) for at in range(TIMES)]
+    tests = [set(part.filter(pl.col("split") == "test")["sample_id"]) for part in parts]
+    assert len({frozenset(part["sample_id"]) for part in parts}) == 1
+    assert all(
+        len(one & other) < 0.5 * len(one) for one in tests for other in tests if one != other
+    )
+    assert len({frozenset(test) for test in tests}) == TIMES
+    for at, row in enumerate(told["divisions"]):
+        experiment = json.loads((out / row["run"] / "experiment.json").read_text())
+        own = pick(experiment["tiers"]["probe"]["effects"], "cleaned", "raw")
+        assert row["effects"][0]["estimate"] == own["estimate"]
+        assert row["rows"]["test"] == parts[at].filter(pl.col("split") == "test").height
+    assert told["effects"][0]["estimate"] == pytest.approx(
+        np.mean([row["effects"][0]["estimate"] for row in told["divisions"]])
+    )
+
+
+def test_a_division_is_cleaned_by_its_own_train_rows(
+    divided: tuple[Path, Path, dict[str, Any]],
+) -> None:
+    """No test row is dropped, relabelled or down-weighted in any division; train rows are."""
+    for at in range(TIMES):
+        run = RunFolder(divided[1] / "resplits" / f"{at:04}")
+        told = run.read_table("decisions").join(_samples(divided[1], at), on="sample_id")
+        acted = told.filter(pl.col("action").is_in(["drop", "relabel", "down_weight"]))
+        assert acted.height > 5
+        assert set(acted["split"]) == {"train"}
+
+
+def test_planted_noise_that_is_cleaned_away_helps_in_every_division(
+    divided: tuple[Path, Path, dict[str, Any]],
+) -> None:
+    """Cleaned is ahead of raw and of the random drop on average, and the two intervals differ."""
+    _, out, told = divided
+    main = told["effects"][0]
+    assert main["estimate"] > 0.005
+    assert main["above"] == TIMES
+    assert told["effects"][1]["estimate"] > 0.005
+    assert main["low"] < main["plain"]["low"] <= main["plain"]["high"] < main["high"]
+    assert sum(told["words"].values()) == TIMES
+    assert RunFolder(out).read_json(RESPLITS) == json.loads(json.dumps(told))
+    said = list(closing_lines(told))
+    assert said[0].startswith("Verdict: ")
+    assert "too narrow" in said[2]
+
+
+def test_a_second_call_trains_nothing_and_says_the_same(
+    divided: tuple[Path, Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is finished is read, not run again; the table is on stderr, JSON alone on stdout."""
+    path, out, told = divided
+    command = ["resplit", str(path), "--out", str(out), "--times", str(TIMES), "--json"]
+    assert _dispatch(command) == 0
+    seen = capsys.readouterr()
+    assert json.loads(seen.out) == told
+    stations = [line for line in seen.err.splitlines() if line.startswith(("profile", "compare"))]
+    assert len(stations) == 2 * TIMES
+    assert all("unchanged" in line for line in stations)
+    assert "plain t" in seen.err
+
+
+def test_the_report_has_a_section_of_divisions(
+    divided: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The section stands in the page and in its contents, with both intervals."""
+    folder = divided[1] / "resplits" / "0000"
+    for name in ("profile.json", "samples.parquet", "config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / RESPLITS).write_text((divided[1] / RESPLITS).read_text())
+    report = build_report(tmp_path)
+    page = render_html(report)
+    assert_harmless(page)
+    assert 'id="resplits"' in page
+    assert "plain t, too narrow" in page
+    assert report["resplits"]["effects"][0]["plain"]["low"] > report["resplits"]["effects"][0][
+        "effect"]["low"]  # fmt: skip
+
+
+def test_given_splits_are_refused_unless_they_may_be_mixed(
+    tmp_path: Path, write_config: WriteConfig
+) -> None:
+    """A source that names its test is refused in one sentence; --pool divides all of it."""
+    frame = make_table(4, flipped=0.1, copies=0, untrimmed=0)
+    frame.write_csv(tmp_path / "made.csv")
+    path = write_config(tmp_path, tmp_path / "made.csv", head='label = "answer"')
+    with pytest.raises(SourceError, match=r"gives the splits itself \(test, val\).*--pool"):
+        resplit(str(path), None, times=2, seeds=2)
+    told = resplit(str(path), tmp_path / "run", times=2, seeds=2, pool=True)
+    given = frame["split"].value_counts()
+    for at in range(2):
+        own = _samples(tmp_path / "run", at)
+        assert set(own["split"]) == {"train", "val", "test"}
+        joined = own.with_columns(was=frame["split"].gather(own["row"]))
+        assert joined.filter(pl.col("was") == "test")["split"].n_unique() == 3
+        assert own["split"].value_counts().height == given.height
+    assert told["splits"] == 2
+
+
+def test_one_division_is_no_spread(tmp_path: Path) -> None:
+    """Fewer than two divisions are refused before anything is read."""
+    with pytest.raises(GristmillError, match="too few divisions"):
+        resplit(str(tmp_path / "none.toml"), None, times=1, seeds=5)
+
+
+def test_pooling_leaves_other_digests_alone(tmp_path: Path) -> None:
+    """A configuration without `pool` has the digests that it had before there was one."""
+    path = tmp_path / "gristmill.toml"
+    path.write_text('version = 1\n[source]\npath = "x"\n')
+    config = load_config(path)
+    assert "pool" not in config.model_dump()["split"]
+    path.write_text('version = 1\n[source]\npath = "x"\n[split]\npool = true\n')
+    assert load_config(path).model_dump()["split"]["pool"] is True
+    assert load_config(path).result_digest != config.result_digest
