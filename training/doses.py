@@ -6,7 +6,7 @@ tells what fewer rows would give; a subset is what some groups of checks asked f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ from training.errors import TrainingError
 
 Bools = NDArray[np.bool_]
 Longs = NDArray[np.int64]
-SUBSET_GROUPS_MAX = 5  # 32 subsets
+SUBSET_GROUPS_MAX, OTHERS = 5, "others"  # 32 subsets
 _SHARE = 8  # stream of keyed draws
 _SEVERITIES = ("info", "warning", "error")
 
@@ -92,6 +92,43 @@ def name_subsets(groups: Sequence[str]) -> tuple[str, ...]:
             allowed=f"At most {SUBSET_GROUPS_MAX}.", advice="Join some of them into one group.",
         )  # fmt: skip
     return tuple(f"set:{at:0{len(groups)}b}" for at in range(1, 2 ** len(groups)))
+
+
+def group_changes(
+    ledger: pl.DataFrame,
+    keys: NDArray[np.str_],
+    touched: Bools,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    acting: Collection[str] | None = None,
+) -> dict[str, Bools]:
+    """Return for each group of checks the changed samples that it gave a reason for, (n,) bool.
+
+    ledger: key and reasons. keys: (n,) of the train samples. touched: (n,) bool, what cleaning
+    changed. acting: ids of the checks that ask for a change; None: all. groups: check ids by
+    group; None: each acting check is one. Where these are more than five, or leave changed samples
+    over that only a person asked for, the four that changed most are, and `others` has the rest:
+    so that all groups together are the cleaning, and their parts its whole effect.
+    """
+    reasons = ledger.select("key", check=pl.col("reasons").list.eval(
+        pl.element().struct.field("check_id"))).explode("check").drop_nulls()  # fmt: skip
+    reasons = reasons.filter(pl.col("key").is_in(keys[touched].tolist())).unique()
+    if acting is not None:
+        reasons = reasons.filter(pl.col("check").is_in(sorted(acting)))
+
+    def mask(checks: Sequence[str]) -> Bools:
+        hit = reasons.filter(pl.col("check").is_in(list(checks)))["key"].to_list()
+        asked: Bools = touched & np.isin(keys, np.array(hit, np.str_))
+        return asked
+
+    if groups is not None:
+        return {name: mask(checks) for name, checks in groups.items()}
+    counts = reasons.group_by("check").len().sort("len", "check", descending=[True, False])
+    names = counts["check"].to_list()
+    if len(names) <= SUBSET_GROUPS_MAX and (mask(names) == touched).all():
+        return {name: mask([name]) for name in names}
+    named = {name: mask([name]) for name in names[: SUBSET_GROUPS_MAX - 1]}
+    rest = mask(names[SUBSET_GROUPS_MAX - 1 :]) | (touched & ~mask(names))
+    return {**named, OTHERS: rest}
 
 
 def rank_reasons(ledger: pl.DataFrame, keys: Sequence[str]) -> Longs:

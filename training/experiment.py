@@ -54,7 +54,7 @@ class ExperimentOptions:
     doses: shares (0..1) of what cleaning changed, surest first (`training.doses.rank_reasons`);
     raw_shares: shares of raw's rows; subsets: all sets of at most 5 groups of checks; each an arm
     of the probe tier. equal_epochs: train cleaned once more for as many epochs as raw, where rows
-    were dropped. leave_out: columns of a table that are not read. cleaning_cpu_s: what profile,
+    were dropped. groups, acting, leave_out: see `load_comparison`. cleaning_cpu_s: what profile,
     check and clean took for each part of the data, CPU seconds, for the break-even. recipe: fields
     of the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
     yardstick: also fit boosted trees on each arm of a table, for the facts. probe: try how the
@@ -77,6 +77,7 @@ class ExperimentOptions:
     subsets: bool = False
     equal_epochs: bool = False
     groups: Mapping[str, Sequence[str]] | None = None
+    acting: Sequence[str] | None = None
     leave_out: tuple[str, ...] = ()
     cleaning_cpu_s: tuple[float, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +140,7 @@ def run_experiment(
     """
     comparison = load_comparison(
         store, raw, cleaned, image_size=options.image_size, truth=truth, groups=options.groups,
-        leave_out=options.leave_out,
+        leave_out=options.leave_out, acting=options.acting,
     )  # fmt: skip
     experiment = compare(comparison, options, out / "runs", progress)
     report = {"manifests": {"raw": raw, "cleaned": cleaned}, **experiment.report}

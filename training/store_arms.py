@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.arms import CLEANED, ORACLE, Arm, Arms, TrainingData, changed, guard_arm, raw_arm
-from training.doses import rank_reasons
+from training.doses import group_changes, rank_reasons
 from training.encoder import Encoder, fit_encoder
 from training.encoding import encoder_of
 from training.errors import TrainingError
@@ -26,7 +26,6 @@ from training.shards.manifest import Manifest, read_manifest
 
 SPLITS = ("train", "val", "test")
 LEAKS = ("cross_split_leak",)
-MOST_GROUPS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +48,7 @@ def load_comparison(
     leak_checks: Collection[str] = LEAKS,
     groups: Mapping[str, Sequence[str]] | None = None,
     leave_out: Sequence[str] = (),
+    acting: Collection[str] | None = None,
 ) -> Comparison:
     """Return pool and arms of two manifests.
 
@@ -59,8 +59,8 @@ def load_comparison(
     raw, cleaned: digests of manifests. image_size: pixels a side. truth: key (or uri and row),
     true_label, and maybe related_uri; only for the oracle arm and for test accuracy on true
     labels. The oracle sets wrong labels right and drops copies. leak_checks: ids of the checks
-    whose findings are leaks. groups: check ids by group, for ablations; None: the five checks
-    that changed most. leave_out: columns of a table that are not read.
+    whose findings are leaks. groups (check ids by group, for ablations), acting:
+    see `training.doses.group_changes`. leave_out: columns of a table that are not read.
 
     Raises:
         TrainingError: if there are fewer than two classes, a split has no two labelled rows, the
@@ -89,7 +89,8 @@ def load_comparison(
     cleaned_one = replace(cleaned_one, held=_read_twins(data, twins, len(repaired)))
     data, oracle = _use_truth(data, raw_one, ledger, truth)
     arms = Arms(
-        raw_one, cleaned_one, oracle, _groups(ledger, data, raw_one, cleaned_one, groups),
+        raw_one, cleaned_one, oracle,
+        group_changes(ledger, data.keys[data.train], changed(raw_one, cleaned_one), groups, acting),
         rank_reasons(ledger, data.keys[data.train].tolist()),
     )  # fmt: skip
     held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
@@ -315,28 +316,6 @@ def _use_truth(
     labels = true_labels[data.train]
     oracle = Arm(ORACLE, ~copy[data.train], raw.weights, labels, raw.rows)
     return replace(data, true_labels=true_labels), oracle
-
-
-def _groups(
-    ledger: pl.DataFrame,
-    data: TrainingData,
-    raw: Arm,
-    cleaned: Arm,
-    groups: Mapping[str, Sequence[str]] | None,
-) -> dict[str, NDArray[np.bool_]]:
-    """For each group of checks, the changed samples that it gave a reason for."""
-    touched, keys = changed(raw, cleaned), data.keys[data.train]
-    reasons = ledger.select("key", check=pl.col("reasons").list.eval(
-        pl.element().struct.field("check_id"))).explode("check").drop_nulls()  # fmt: skip
-    reasons = reasons.filter(pl.col("key").is_in(keys[touched].tolist())).unique()
-    if groups is None:
-        counts = reasons.group_by("check").len().sort("len", "check", descending=[True, False])
-        groups = {name: (name,) for name in counts["check"].head(MOST_GROUPS).to_list()}
-    masks = {}
-    for name, checks in groups.items():
-        hit = reasons.filter(pl.col("check").is_in(list(checks)))["key"].to_list()
-        masks[name] = touched & np.isin(keys, np.array(hit, np.str_))
-    return masks
 
 
 def _facts(data: TrainingData, arms: Arms, leaks: set[str]) -> dict[str, Any]:

@@ -191,7 +191,14 @@ def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
         equal_epochs=own.equal_epochs,
         leave_out=tuple(stored_name(name) for name in own.leave_out),
         cleaning_cpu_s=cleaning_cpu_s(run),
+        acting=acting_checks(run),
     )  # fmt: skip
+
+
+def acting_checks(run: RunFolder) -> tuple[str, ...] | None:
+    """Return the checks that asked for a change when this run was cleaned; None where untold."""
+    told = run.read_json("clean.json").get("acting")
+    return tuple(str(name) for name in told) if isinstance(told, list) else None
 
 
 def read_comparison(config: Config, run: RunFolder) -> Comparison:
@@ -205,6 +212,7 @@ def read_comparison(config: Config, run: RunFolder) -> Comparison:
         run.file("shards"), str(told["raw_manifest"]), str(told["cleaned_manifest"]),
         image_size=image_side(config, run),
         leave_out=tuple(stored_name(name) for name in config.training.leave_out),
+        acting=acting_checks(run),
     )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "report": ("report.json", "report.html"),
 }
 BESIDE = (SUGGESTIONS, "levers.json", RESPLITS)  # commands of their own write what is reported
+PASSIVE = ("keep", "review")  # actions that leave a sample as it came
 STORED = {"dynamics": "label_dynamics"}  # those of the comparison are dynamics.parquet
 Facts = dict[str, Any]
 Station = Callable[[Config, RunFolder, Progress | None], Facts]
@@ -189,6 +190,8 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     run.write_table("repairs", verdict.repairs)
     facts = {"raw_manifest": raw, "cleaned_manifest": cleaned.digest, **verdict.facts}
     facts["fills"] = proposed.facts
+    asked = {one.id: one.action for one in checks} | dict(proposed.actions)
+    facts["acting"] = sorted(one for one, action in asked.items() if action not in PASSIVE)
     run.write_json("clean.json", facts)
     del progress
     outcomes = dict(verdict.decisions["outcome"].value_counts().sort("outcome").rows())

@@ -1,4 +1,4 @@
-"""Made tables with planted defects, and a line that trains on them."""
+"""Made tables with planted defects, and the configuration of a line that trains on them."""
 
 from __future__ import annotations
 
@@ -10,35 +10,41 @@ import polars as pl
 
 from flows.app.config import Config, read_config
 
-SIZES = {"train": 500, "val": 150, "test": 350}
+SIZES = {"train": 400, "val": 120, "test": 300}
+WIDE_CAPS = {"max_drop_frac": 0.3, "max_class_drop_frac": 0.5, "max_class_share_loss": 0.5}
 
 
-def make_table(seed: int, *, flipped: float, copies: int, untrimmed: int) -> pl.DataFrame:
-    """Two classes that two of three numbers tell, by split; only train rows are spoilt.
+def make_table(
+    seed: int, *, wrong: int = 12, times: int = 9, conflicting: int = 0, untrimmed: int = 0
+) -> pl.DataFrame:
+    """Two classes that two of three numbers tell, by split; only train rows are spoilt, once each.
 
-    flipped: share of the train rows of class `no` that say `yes`. copies: train rows that come
-    twice. untrimmed: train rows with blanks around their note, which tells nothing.
+    wrong: rows of class `no` that say `yes`, each standing there so many `times`: their copies
+    make a network believe them. conflicting: rows that stand there once more under the other
+    label. untrimmed: rows with blanks around their note, which tells nothing.
     """
     rng = np.random.default_rng(seed)
     split = np.repeat(list(SIZES), list(SIZES.values()))
     truth = rng.integers(0, 2, split.size)
     numbers = rng.normal(0, 1, (split.size, 3)).round(4)
-    numbers[:, :2] += 1.6 * truth[:, None]
-    train = split == "train"
-    wrong = (truth == 0) & train & (rng.random(split.size) < flipped)
-    note = rng.choice(["by post", "by phone", "in person"], split.size).astype(object)
-    note[np.flatnonzero(train)[:untrimmed]] += "  "
+    numbers[:, :2] += 1.8 * truth[:, None]
+    said, note = truth.copy(), rng.choice(["by post", "by phone"], split.size).astype(object)
+    lies = np.flatnonzero((truth == 0) & (split == "train"))[:wrong]
+    said[lies] = 1
+    sound = np.setdiff1d(np.flatnonzero(split == "train"), lies)
+    note[sound[:untrimmed]] += "  "
+    twice = sound[untrimmed : untrimmed + conflicting]
     frame = pl.DataFrame({
         **{f"x{at}": numbers[:, at] for at in range(3)},
-        "note": note.tolist(), "answer": np.where(truth | wrong, "yes", "no"), "split": split,
+        "note": note.tolist(), "answer": np.where(said, "yes", "no"), "split": split,
     })  # fmt: skip
-    picked = rng.permutation(np.flatnonzero(train))[:copies]
-    return pl.concat([frame, frame[picked.tolist()]])
+    other = pl.when(pl.col("answer") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
+    copies = frame[np.repeat(lies, times - 1).tolist()]
+    return pl.concat([frame, copies, frame[twice.tolist()].with_columns(answer=other)])
 
 
 def table_config(folder: Path, frame: pl.DataFrame, **sections: Any) -> Config:
     """Write the table into `folder` and return the configuration of its line."""
-    folder.mkdir(parents=True, exist_ok=True)
     frame.write_csv(folder / "made.csv")
     raw = {"version": 1, "source": {"path": "made.csv", "label": "answer"}, **sections}
-    return read_config(raw, name="made", base=folder)
+    return read_config({"policy": WIDE_CAPS, **raw}, name="made", base=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +14,33 @@ from checks.core.errors import GristmillError, SourceError
 from flows.app.cli import _dispatch
 from flows.app.config import load_config
 from flows.app.resplitting import closing_lines, resplit
-from flows.app.store import RESPLITS, RunFolder
+from flows.app.store import RESPLITS, RunFolder, open_run
 from flows.report import build_report, render_html
-from tests.flows.made_tables import make_table
+from tests.flows.made_tables import make_table, table_config
 from tests.flows.report.pages import assert_harmless
 from training.effects import pick
 
-WriteConfig = Callable[..., Path]
 TIMES = 3
 
 
 @pytest.fixture(scope="module")
-def divided(
-    tmp_path_factory: pytest.TempPathFactory, write_config: WriteConfig
-) -> tuple[Path, Path, dict[str, Any]]:
-    """A configuration, its run folder and what three divisions of a small noisy table came to."""
+def divided(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The run folder of a small table whose copies are lies, and what three divisions came to."""
     folder = tmp_path_factory.mktemp("resplit")
-    frame = make_table(3, flipped=0.25, copies=0, untrimmed=0).drop("split")
-    frame.write_csv(folder / "made.csv")
-    path = write_config(folder, folder / "made.csv", head='label = "answer"')
-    out = folder / "run"
-    return path, out, resplit(str(path), out, times=TIMES, seeds=5)
+    config = table_config(folder, make_table(3).drop("split"), training={"steps": 60})
+    out = open_run(config, folder / "run").path
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.cpu_count", lambda: 1)  # starting workers would take longest
+        return out, resplit(str(out), None, times=TIMES, seeds=5)
 
 
 def _samples(out: Path, at: int) -> pl.DataFrame:
     return RunFolder(out / "resplits" / f"{at:04}").read_table("samples")
 
 
-def test_each_division_is_a_run_of_its_own(divided: tuple[Path, Path, dict[str, Any]]) -> None:
+def test_each_division_is_a_run_of_its_own(divided: tuple[Path, dict[str, Any]]) -> None:
     """The same samples fall otherwise each time, and each division's own experiment is told."""
-    _, out, told = divided
+    out, told = divided
     parts = [_samples(out, at) for at in range(TIMES)]
     tests = [set(part.filter(pl.col("split") == "test")["sample_id"]) for part in parts]
     assert len({frozenset(part["sample_id"]) for part in parts}) == 1
@@ -63,26 +59,29 @@ def test_each_division_is_a_run_of_its_own(divided: tuple[Path, Path, dict[str, 
 
 
 def test_a_division_is_cleaned_by_its_own_train_rows(
-    divided: tuple[Path, Path, dict[str, Any]],
+    divided: tuple[Path, dict[str, Any]],
 ) -> None:
     """No test row is dropped, relabelled or down-weighted in any division; train rows are."""
     for at in range(TIMES):
-        run = RunFolder(divided[1] / "resplits" / f"{at:04}")
-        told = run.read_table("decisions").join(_samples(divided[1], at), on="sample_id")
+        run = RunFolder(divided[0] / "resplits" / f"{at:04}")
+        told = run.read_table("decisions").join(_samples(divided[0], at), on="sample_id")
         acted = told.filter(pl.col("action").is_in(["drop", "relabel", "down_weight"]))
         assert acted.height > 5
         assert set(acted["split"]) == {"train"}
 
 
-def test_planted_noise_that_is_cleaned_away_helps_in_every_division(
-    divided: tuple[Path, Path, dict[str, Any]],
+def test_planted_harm_that_is_cleaned_away_helps_on_average(
+    divided: tuple[Path, dict[str, Any]],
 ) -> None:
-    """Cleaned is ahead of raw and of the random drop on average, and the two intervals differ."""
-    _, out, told = divided
+    """Cleaned is ahead of raw and of the random drop, though copies that lie stand in tests too.
+
+    The interval over divisions is wider than the plain t on both sides.
+    """
+    out, told = divided
     main = told["effects"][0]
-    assert main["estimate"] > 0.005
-    assert main["above"] == TIMES
-    assert told["effects"][1]["estimate"] > 0.005
+    assert main["estimate"] > 0.02
+    assert main["above"] >= TIMES - 1
+    assert told["effects"][1]["estimate"] > 0.02
     assert main["low"] < main["plain"]["low"] <= main["plain"]["high"] < main["high"]
     assert sum(told["words"].values()) == TIMES
     assert RunFolder(out).read_json(RESPLITS) == json.loads(json.dumps(told))
@@ -92,11 +91,11 @@ def test_planted_noise_that_is_cleaned_away_helps_in_every_division(
 
 
 def test_a_second_call_trains_nothing_and_says_the_same(
-    divided: tuple[Path, Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    divided: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is finished is read, not run again; the table is on stderr, JSON alone on stdout."""
-    path, out, told = divided
-    command = ["resplit", str(path), "--out", str(out), "--times", str(TIMES), "--json"]
+    out, told = divided
+    command = ["resplit", str(out), "--times", str(TIMES), "--json"]
     assert _dispatch(command) == 0
     seen = capsys.readouterr()
     assert json.loads(seen.out) == told
@@ -107,13 +106,13 @@ def test_a_second_call_trains_nothing_and_says_the_same(
 
 
 def test_the_report_has_a_section_of_divisions(
-    divided: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+    divided: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """The section stands in the page and in its contents, with both intervals."""
-    folder = divided[1] / "resplits" / "0000"
+    folder = divided[0] / "resplits" / "0000"
     for name in ("profile.json", "samples.parquet", "config.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    (tmp_path / RESPLITS).write_text((divided[1] / RESPLITS).read_text())
+    (tmp_path / RESPLITS).write_text((divided[0] / RESPLITS).read_text())
     report = build_report(tmp_path)
     page = render_html(report)
     assert_harmless(page)
@@ -124,22 +123,20 @@ def test_the_report_has_a_section_of_divisions(
 
 
 def test_given_splits_are_refused_unless_they_may_be_mixed(
-    tmp_path: Path, write_config: WriteConfig
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that names its test is refused in one sentence; --pool divides all of it."""
-    frame = make_table(4, flipped=0.1, copies=0, untrimmed=0)
-    frame.write_csv(tmp_path / "made.csv")
-    path = write_config(tmp_path, tmp_path / "made.csv", head='label = "answer"')
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    frame = make_table(4)
+    out = open_run(table_config(tmp_path, frame, training={"steps": 20}), tmp_path / "run").path
     with pytest.raises(SourceError, match=r"gives the splits itself \(test, val\).*--pool"):
-        resplit(str(path), None, times=2, seeds=2)
-    told = resplit(str(path), tmp_path / "run", times=2, seeds=2, pool=True)
-    given = frame["split"].value_counts()
+        resplit(str(out), None, times=2, seeds=2)
+    told = resplit(str(out), None, times=2, seeds=2, pool=True)
     for at in range(2):
         own = _samples(tmp_path / "run", at)
         assert set(own["split"]) == {"train", "val", "test"}
         joined = own.with_columns(was=frame["split"].gather(own["row"]))
         assert joined.filter(pl.col("was") == "test")["split"].n_unique() == 3
-        assert own["split"].value_counts().height == given.height
     assert told["splits"] == 2
 
 

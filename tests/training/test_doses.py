@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.arms import Arm, Arms, TrainingData, changed, guard_arm, raw_arm
-from training.doses import keep_share, name_subsets, rank_reasons, take_surest, unite
+from training.doses import group_changes, keep_share, name_subsets, rank_reasons, take_surest, unite
 from training.errors import TrainingError
 
 SHARES = st.floats(0.01, 0.99)
@@ -122,3 +122,41 @@ def test_the_surest_finding_comes_first() -> None:
     )
     order = rank_reasons(ledger, ["e", "d", "c", "b", "a"])
     assert np.argsort(order).tolist() == [2, 3, 4, 0, 1]
+
+
+def ledger(reasons: dict[str, list[str]]) -> pl.DataFrame:
+    """Each key's findings, by check."""
+    rows = [{"key": key, "reasons": [{"check_id": one} for one in ids]}
+            for key, ids in reasons.items()]  # fmt: skip
+    return pl.DataFrame(rows, schema={
+        "key": pl.String, "reasons": pl.List(pl.Struct({"check_id": pl.String})),
+    })  # fmt: skip
+
+
+def test_only_checks_that_ask_for_a_change_share_its_effect() -> None:
+    """What merely noted a changed sample is no group; the rest that a person changed is one."""
+    keys = np.array(["a", "b", "c", "d"])
+    told = ledger({"a": ["copy", "note"], "b": ["copy"], "c": ["note"], "d": ["note"]})
+    touched = np.array([True, True, False, False])
+    groups = group_changes(told, keys, touched, acting=["copy"])
+    assert {name: mask.tolist() for name, mask in groups.items()} == {"copy": touched.tolist()}
+    assert set(group_changes(told, keys, touched)) == {"copy", "note"}
+    by_person = np.array([True, True, True, False])
+    groups = group_changes(told, keys, by_person, acting=["copy"])
+    assert groups["others"].tolist() == [False, False, True, False]
+
+
+@given(st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_groups_together_are_the_cleaning(checks: int, key: int) -> None:
+    """Of any findings at most five groups come, and all of them together touch all that changed."""
+    rng, keys = np.random.default_rng(key), np.arange(30).astype(str)
+    names = [f"check{at}" for at in range(checks)]
+    told = ledger({one: [name for name in names if rng.random() < 0.3] for one in keys})
+    touched = rng.random(30) < 0.6
+    groups = group_changes(told, keys, touched, acting=names)
+    assert len(groups) <= 5
+    united = unite(groups, "1" * len(groups)) if groups else np.zeros(30, bool)
+    assert united.tolist() == touched.tolist()
+    asked = group_changes(told, keys, touched, {"mine": names[:1], "none": ["stranger"]})
+    assert not asked["none"].any()
+    assert (asked["mine"] <= touched).all()
