@@ -37,7 +37,8 @@ def resplit(
     Each division has a run folder of its own below the target's, with checks that are fitted on
     its train rows alone; what is finished there is not done again. The first division is the one
     that the configuration names. seeds: paired seeds of each, in the probe tier. pool: also divide
-    samples whose split the source gives. section: of [source], used only where `target` is data.
+    samples whose split the source gives. The result is what the file holds, and run, the folder.
+    section: of [source], used only where `target` is data.
 
     Raises:
         GristmillError: the configuration or the source is wrong, or the source gives the splits.
@@ -57,7 +58,7 @@ def resplit(
             for at in range(times)
         ]
         run.write_json(RESPLITS, told := _judge(rows))
-    return told
+    return {**told, "run": str(run.path)}
 
 
 def _refuse_given(config: Config) -> None:
@@ -196,3 +197,4 @@ def closing_lines(told: Mapping[str, Any]) -> Iterator[str]:
     for row in told["divisions"]:
         if row["refused"] is not None:
             yield f"{row['run']} is left out: {row['refused']}"
+    yield f"All divisions: {told['run']}/{RESPLITS}. `gristmill report {told['run']}` shows them."

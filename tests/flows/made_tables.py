@@ -11,7 +11,7 @@ import polars as pl
 from flows.app.config import Config, read_config
 
 SIZES = {"train": 400, "val": 120, "test": 300}
-WIDE_CAPS = {"max_drop_frac": 0.3, "max_class_drop_frac": 0.5, "max_class_share_loss": 0.5}
+WIDE_CAPS = {"max_drop_frac": 0.5, "max_class_drop_frac": 0.5, "max_class_share_loss": 0.5}
 
 
 def make_table(
@@ -48,3 +48,32 @@ def table_config(folder: Path, frame: pl.DataFrame, **sections: Any) -> Config:
     frame.write_csv(folder / "made.csv")
     raw = {"version": 1, "source": {"path": "made.csv", "label": "answer"}, **sections}
     return read_config({"policy": WIDE_CAPS, **raw}, name="made", base=folder)
+
+
+BY_BOT = '''
+"""A check that knows who lies."""
+from checks.core.check import CellRule, cell_check
+
+@cell_check(dimension="incorrect", severity="error", action="drop", examples=())
+def by_bot(profile):
+    """Flag what a bot answered. Why: it answers at random. Source: a test."""
+    return [CellRule(one.name, one.text == "by bot", "a bot") for one in profile.features
+            if one.name == "note"]
+'''
+
+
+def make_noise(seed: int, rows: int = 900, numbers: int = 20) -> pl.DataFrame:
+    """Two classes that five of many numbers tell; a third of the rows a bot answered, at random.
+
+    A network learns the bot's rows by heart: without them it is truer, on whatever rows.
+    """
+    rng = np.random.default_rng(seed)
+    truth, bot = rng.integers(0, 2, rows), rng.random(rows) < 1 / 3
+    values = rng.normal(0, 1, (rows, numbers)).round(4)
+    values[:, :5] += 0.7 * truth[:, None]
+    said = np.where(bot, rng.integers(0, 2, rows), truth)
+    return pl.DataFrame({
+        **{f"x{at}": values[:, at] for at in range(numbers)},
+        "note": np.where(bot, "by bot", "by post").tolist(),
+        "answer": np.where(said == 1, "yes", "no").tolist(),
+    })  # fmt: skip

@@ -20,7 +20,10 @@ from flows.app.costs import (
     counting,
     keep_cost,
 )
-from flows.app.store import RunFolder
+from flows.app.launch import run_line
+from flows.app.learning import plan_experiment
+from flows.app.store import RunFolder, open_run
+from tests.flows.made_tables import make_table, table_config
 
 NAMES = some.sampled_from("abc")
 
@@ -82,6 +85,24 @@ def test_a_set_that_grew_has_cost_all_of_its_parts(tmp_path: Path) -> None:
     for name in CLEANING:
         keep_cost(run, name, 1.5)
     assert cleaning_cpu_s(run) == (30.0, 4.5)
+
+
+def test_a_table_that_grows_keeps_the_price_of_its_first_rows(tmp_path: Path) -> None:
+    """After a second delivery the run's cleaned set has cost both; running again adds nothing."""
+    frame, sections = make_table(5, wrong=0), {"gate": {"off": ["rows_min"]}}
+    prices = []
+    for rows in (600, frame.height, frame.height):
+        config = table_config(tmp_path, frame[:rows], **sections)
+        run = open_run(config, tmp_path / "run")
+        run_line(config, run, until="clean", train=False)
+        prices.append(cleaning_cpu_s(run))
+    first, grown, again = prices
+    assert len(first) == 1
+    assert grown[:1] == first
+    assert len(grown) == 2
+    assert grown[1] > 0
+    assert again == grown
+    assert plan_experiment(config, run).cleaning_cpu_s == grown
 
 
 @given(some.lists(some.tuples(NAMES, some.floats(0, 100).map(round)), max_size=12))
