@@ -1,7 +1,7 @@
 """One data set divided many times: what cleaning is worth whichever rows happen to be the test.
 
 On a small set the division decides as much as the cleaning does. Each division is an experiment of
-its own, cleaned by checks that saw its train rows alone; here their effects become one.
+its own, checked and cleaned anew; here their effects become one.
 """
 
 from __future__ import annotations

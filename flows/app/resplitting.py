@@ -26,7 +26,7 @@ from training.errors import TrainingError
 from training.resplits import LEAST_SPLITS, judge_resplits, read_split
 
 FOLDER = "resplits"
-ENDPOINTS = {"final_acc": "final accuracy", "aulc": "area under the curve"}
+ENDPOINTS = {"final_acc": "accuracy", "aulc": "curve area"}
 
 
 def resplit(
@@ -34,9 +34,10 @@ def resplit(
 ) -> dict[str, Any]:
     """Run the whole line on `times` divisions of the data, judge them, and keep resplits.json.
 
-    Each division has a run folder of its own below the target's, with checks that are fitted on
-    its train rows alone; what is finished there is not done again. The first division is the one
-    that the configuration names. seeds: paired seeds of each, in the probe tier. pool: also divide
+    Each division has a run folder of its own below the target's and is checked and cleaned anew:
+    what learns from labels sees those of its train rows alone. (The columns of a table are counted
+    once, over all rows, as in every run.) What is finished is not done again. The first division
+    is the one that the configuration names. seeds: paired seeds of each, in the probe tier. pool: also divide
     samples whose split the source gives. The result is what the file holds, and run, the folder.
     section: of [source], used only where `target` is data.
 
@@ -138,15 +139,16 @@ def show_resplits(told: Mapping[str, Any], *, as_json: bool) -> None:
 def _table_effects(told: Mapping[str, Any]) -> Table:
     title = f"{told['splits']} divisions, {told['seeds']} paired seeds each; points"
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title)
-    table.add_column("effect")
-    for name in ("mean", "95 %, divisions share rows", "plain t, too narrow", "least seen"):
-        table.add_column(name, justify="right")
+    for name in ("effect", "on"):
+        table.add_column(name, no_wrap=True)
+    for name in ("mean", "95 % interval", "plain t, too narrow", "could see"):
+        table.add_column(name, justify="right", no_wrap=name == "95 % interval")
     for row in told["effects"]:
-        name = f"{row['arm']} - {row['versus']}, {ENDPOINTS[row['endpoint']]}"
         least = "" if row["mde"] is None else f"{100 * row['mde']:.2f}"
         style = "bold" if (row["arm"], row["versus"]) == (CLEANED, RAW) else None
         table.add_row(
-            name, f"{100 * row['estimate']:+.2f}", _between(row), _between(row["plain"]), least,
+            f"{row['arm']} - {row['versus']}", ENDPOINTS[row["endpoint"]],
+            f"{100 * row['estimate']:+.2f}", _between(row), _between(row["plain"]), least,
             style=style,
         )  # fmt: skip
     return table

@@ -70,15 +70,15 @@ def test_each_division_is_a_run_of_its_own(divided: tuple[Path, dict[str, Any]])
     )
 
 
-def test_a_division_is_cleaned_by_its_own_train_rows(
+def test_a_division_cleans_its_own_train_rows_alone(
     divided: tuple[Path, dict[str, Any]],
 ) -> None:
-    """No test row is dropped, relabelled or down-weighted in any division; train rows are."""
+    """In each division train rows are dropped, and of its own validation and test rows none."""
     for at in range(TIMES):
         run = RunFolder(divided[0] / "resplits" / f"{at:04}")
         told = run.read_table("decisions").join(_samples(divided[0], at), on="sample_id")
         acted = told.filter(pl.col("action").is_in(["drop", "relabel", "down_weight"]))
-        assert acted.height > 5
+        assert acted.height > 50
         assert set(acted["split"]) == {"train"}
 
 
