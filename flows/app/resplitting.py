@@ -35,11 +35,13 @@ def resplit(
     """Run the whole line on `times` divisions of the data, judge them, and keep resplits.json.
 
     Each division has a run folder of its own below the target's and is checked and cleaned anew:
-    what learns from labels sees those of its train rows alone. (The columns of a table are counted
-    once, over all rows, as in every run.) What is finished is not done again. The first division
-    is the one that the configuration names. seeds: paired seeds of each, in the probe tier. pool: also divide
-    samples whose split the source gives. The result is what the file holds, and run, the folder.
-    section: of [source], used only where `target` is data.
+    what learns from labels sees none of its test rows. (The columns of a table are counted once,
+    over all rows, as in every run.) What is finished is not done again. The first division is the
+    one that the configuration names.
+
+    times: divisions, at least 2. seeds: paired seeds of each, in the probe tier. pool: also divide
+    samples whose split the source gives. section: of [source], used only where `target` is data.
+    Returns what the file holds, and run, the folder.
 
     Raises:
         GristmillError: the configuration or the source is wrong, or the source gives the splits.
