@@ -15,7 +15,7 @@ class _Stacked(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, rectified: bool) -> Tensor:  # noqa: FBT001 - autograd passes by place
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, rectified: bool) -> Tensor:
         told = torch.baddbmm(bias, rows, weight.transpose(1, 2))
         ctx.rectified = rectified
         if rectified:

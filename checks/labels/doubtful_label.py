@@ -13,10 +13,10 @@ _IDS = [f"{at:032x}-0" for at in range(4)]
 
 
 def _example(*wrong: float | None) -> SetExample:
-    tables = {
-        "samples": {"sample_id": _IDS, "split": ["train", "train", "train", "test"],
+    tables: dict[str, dict[str, list[object]]] = {
+        "samples": {"sample_id": list(_IDS), "split": ["train", "train", "train", "test"],
                     "label": ["a", "b", "a", "b"]},
-        "scores": {"sample_id": _IDS, WRONG: list(wrong)},
+        "scores": {"sample_id": list(_IDS), WRONG: list(wrong)},
     }  # fmt: skip
     found = [one for one, chance in zip(_IDS[:3], wrong, strict=False) if (chance or 0) > 0.5]  # noqa: PLR2004
     return SetExample(tables, frozenset(found))

@@ -79,8 +79,9 @@ def unlikely_label(
     neighbours and, where there is one, another model's class scores say which class it is; the
     likelihood of the given labels weighs the three and fits the noise matrix with them. A model of
     the noise then gives each label a probability of being wrong, `label_wrong` (also a finding's
-    value, and what `[policy] weights` goes by), and its rank is `label_suspicion`, 0 (plausible) to 1; where noise falls into look-alikes, Bayes' rule with
-    the noise matrix ranks instead, and the dynamics of a training run count half where they are.
+    value, and what `[policy] weights` goes by), and its rank is `label_suspicion`, 0 (plausible) to
+    1; where noise falls into look-alikes, Bayes' rule with the noise matrix ranks instead, and the
+    dynamics of a training run count half where they are.
     How many are flagged is another question: of those likelier wrong than right the likeliest are,
     while even the one-sided 90 % bound of the share of wrong labels among them is at least
     `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
