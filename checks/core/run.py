@@ -75,7 +75,8 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
             dynamics (of the train samples in a training run, `tables.Dynamics`), reviews (people's
             verdicts, `tables.Reviews`); of a table of values also rows (sample_id and its feature
             columns as they came) and columns (`checks.metrics.column_table`). A check that needs
-            `scores` runs after all that do not, and reads what they told of every sample.
+            `scores` runs after all that do not, and reads what they told of every sample unless
+            such a table is given.
         checks: configured; those of another kind are left out.
 
     Raises:
@@ -89,8 +90,8 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
     shown = _hide_unreadable(tables)
     late = sorted((c for c in checks if c.kind == "set"), key=lambda check: SCORED in _names(check))
     for check in late:
-        if SCORED in _names(check):
-            shown[SCORED] = scores.lazy()
+        if SCORED in _names(check) and scores.width > 1:
+            shown.setdefault(SCORED, scores.lazy())
         absent = [need for need in check.needs if not need.endswith("?") and need not in shown]
         if absent:
             facts[check.id] = {"not_run": f"no table {', '.join(absent)}"}

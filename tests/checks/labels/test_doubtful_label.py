@@ -73,4 +73,7 @@ def test_without_the_other_check_nothing_is_judged() -> None:
     tables, _ = make_tables(0.2)
     outcome = run_set_checks(tables, [CHECKS["doubtful_label"]])
     assert outcome.findings.is_empty()
+    assert outcome.facts["doubtful_label"] == {"not_run": "no table scores"}
+    told = tables["samples"].select("sample_id", other=pl.lit(0.5))
+    outcome = run_set_checks(tables | {"scores": told}, [CHECKS["doubtful_label"]])
     assert outcome.facts["doubtful_label"] == {"not_judged": "unlikely_label did not run"}
