@@ -22,7 +22,7 @@ from training.heads import Rows, fit_heads
 from training.jobs import repeatable
 from training.recipe import Recipe
 
-ROUNDS, HEADS, STEPS, BATCH, WIDTH, ROWS = 5, 20, 60, 128, 32, 50_000
+ROUNDS, HEADS, STEPS, BATCH, WIDTH, ROWS = 5, 20, 300, 128, 32, 50_000
 CPU = torch.device("cpu")
 RECIPE = Recipe("probe", STEPS, BATCH, 1e-3, 0.1, evals=1)
 Runs = list[tuple[Arm, int]]

@@ -12,7 +12,8 @@ import polars as pl
 from checks.core.policy import Policy, decide
 from training.arms import Arm, TrainingData, random_control, raw_arm
 
-ASKS = {"unlikely_label": "drop"}
+SURE = "unlikely_label"
+ASKS = {SURE: "drop", "doubtful_label": "down_weight"}
 LEAST_WEIGHT = 0.05
 FREE = Policy(force=True, max_class_share_loss=1.0, min_class_count=0)
 Bools = npt.NDArray[np.bool_]
@@ -20,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """What `unlikely_label` says of one set of labels: samples, its findings and scores."""
+    """What the label checks say of one set: samples, findings, scores; facts of `SURE`."""
 
     samples: pl.DataFrame
     findings: pl.DataFrame
@@ -115,14 +116,20 @@ def flag_ideally(judged: Judgement, wrong: Bools, precision: float) -> Judgement
     enough = np.flatnonzero(precise >= precision)
     count = int(enough.max()) + 1 if enough.size else 0
     told = {name: pl.lit(None, kind) for name, kind in judged.findings.schema.items()}
-    told |= {"sample_id": pl.col("sample_id"), "check_id": pl.lit("unlikely_label")}
+    told |= {"sample_id": pl.col("sample_id"), "check_id": pl.lit(SURE)}
     told |= {"dimension": pl.lit("incorrect"), "severity": pl.lit("error"), "evidence": pl.lit("")}
-    return replace(judged, findings=ranked.head(count).select(**told))
+    doubted = judged.findings.filter(pl.col("check_id") != SURE)
+    return replace(judged, findings=pl.concat([ranked.head(count).select(**told), doubted]))
+
+
+def sure_findings(judged: Judgement) -> pl.DataFrame:
+    """Return the findings that would be taken out."""
+    return judged.findings.filter(pl.col("check_id") == SURE)
 
 
 def _flagged(judged: Judgement) -> Bools:
     ids = judged.samples["sample_id"].sort()
-    return ids.is_in(judged.findings["sample_id"].implode()).to_numpy()
+    return ids.is_in(sure_findings(judged)["sample_id"].implode()).to_numpy()
 
 
 def _suspicion(judged: Judgement) -> npt.NDArray[np.float64]:
@@ -142,7 +149,7 @@ def _agreed(
 ) -> tuple[Bools, npt.NDArray[np.int64]]:
     """Flagged samples whose proposed label is sure, and the code of that label for each sample."""
     codes = {label: code for code, label in enumerate(data.classes)}
-    told = judged.findings.select("sample_id", found="suggestion")
+    told = sure_findings(judged).select("sample_id", found="suggestion")
     named = judged.scores.join(told, on="sample_id", how="left").sort("sample_id")
     code = named["found"].replace_strict(codes, default=-1, return_dtype=pl.Int64).to_numpy()
     sure = flagged & (code >= 0)

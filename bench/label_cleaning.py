@@ -1,7 +1,7 @@
 """What cleaning wrong labels is worth to a network that learns them by heart.
 
 CIFAR-10N, 10,000 train rows with labels by people (17 and 40 % wrong) and with the true ones; 4,000
-test images stay untouched. Findings are whatever `unlikely_label` says at the time; it never sees a
+test images stay untouched. Findings are whatever the label checks say at the time; it never sees a
 true label. Every arm takes as many optimiser steps; seeds pair start, order and the random drops.
 One drawing of rows: intervals tell of the seeds' chance, not of other images'.
 
@@ -24,7 +24,7 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
-from bench.cleaning_arms import Judgement, clean_arms, truth_arms
+from bench.cleaning_arms import ASKS, SURE, Judgement, clean_arms, sure_findings, truth_arms
 from bench.cleaning_nets import Runs, predict_conv, predict_mlp, with_numbers
 from bench.real_data import find_shared_data
 from bench.record import Figure, record, show
@@ -62,7 +62,7 @@ def load_images(folder: Path, split: str) -> pl.DataFrame:
 
 
 def judge_labels(features: npt.NDArray[np.float32], labels: pl.Series) -> Judgement:
-    """Run `unlikely_label` with its defaults on train features (n, d) and given labels."""
+    """Run the label checks with their defaults on train features (n, d) and given labels."""
     ids = [f"{row:032x}-0" for row in range(labels.len())]
     width = pl.Array(pl.Float32, features.shape[1])
     samples = pl.DataFrame({
@@ -72,8 +72,8 @@ def judge_labels(features: npt.NDArray[np.float32], labels: pl.Series) -> Judgem
     }, schema_overrides={"byte_size": pl.Int64})  # fmt: skip
     table = pl.DataFrame({"sample_id": ids, "features": pl.Series(features, dtype=width)})
     tables = {"samples": samples.lazy(), "features": table.lazy()}
-    outcome = run_set_checks(tables, [load_checks()["unlikely_label"]])
-    return Judgement(samples, outcome.findings, outcome.scores, outcome.facts["unlikely_label"])
+    outcome = run_set_checks(tables, [load_checks()[name] for name in ASKS])
+    return Judgement(samples, outcome.findings, outcome.scores, outcome.facts[SURE])
 
 
 def score_arms(
@@ -150,7 +150,7 @@ def _plain(values: npt.NDArray[np.float64]) -> Figure:
 def tell_findings(kind: str, judged: Judgement, wrong: npt.NDArray[np.bool_]) -> dict[str, Figure]:
     """Return how many are flagged and how many of them are wrong."""
     ids = judged.samples["sample_id"].sort()
-    flagged = ids.is_in(judged.findings["sample_id"].implode()).to_numpy()
+    flagged = ids.is_in(sure_findings(judged)["sample_id"].implode()).to_numpy()
     shares = {"wrong": wrong.mean(), "flagged": flagged.mean()}
     told = {
         f"{kind}_{name}_frac": Figure(float(share), None, "lower", wrong.size)

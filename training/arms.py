@@ -298,10 +298,11 @@ def batches(keep: Bools, seed: int, batch_size: int) -> Iterator[tuple[Longs, Lo
     if not keep.any():
         raise TrainingError("experiment", "the arm keeps no sample", got=0)
     positions, epochs, epoch = np.empty(0, np.int64), np.empty(0, np.int64), 0
+    whole = bool(keep.all())
     while True:
         while positions.size < batch_size:
             order = np.random.default_rng([_ORDER, seed, epoch]).permutation(keep.size)
-            order = order[keep[order]]
+            order = order if whole else order[keep[order]]
             positions = np.concatenate([positions, order])
             epochs = np.concatenate([epochs, np.full(order.size, epoch)])
             epoch += 1

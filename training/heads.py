@@ -24,11 +24,13 @@ from training.dynamics import Watch
 from training.ensemble import Ensemble, mean_logits
 from training.optim import AdamW, Average
 from training.recipe import Recipe
+from training.stacked import stacked_linear, stacked_relu
 from training.trail import Trail
 from training.trainer import Run, conclude, curve_rows, finished, score
 from training.vectors import Vectors
 
 _CHUNK = 2048
+_AHEAD = 16  # steps whose rows are looked up at once: most of it is the calls
 
 
 class Predict(Protocol):
@@ -74,7 +76,7 @@ class Heads(nn.Module):
         self.count, self.classes = len(seeds), classes
         drawn = [_draw(seed, shapes, sum(levels) * width) for seed in seeds]
         self.weights = nn.ParameterList(
-            nn.Parameter(torch.stack([one[layer] for one in drawn])) for layer in range(len(shapes))
+            nn.Parameter(torch.stack([one[at].T for one in drawn])) for at in range(len(shapes))
         )
         self.biases = nn.ParameterList(
             nn.Parameter(torch.zeros(len(seeds), 1, outside)) for _, outside in shapes
@@ -94,10 +96,10 @@ class Heads(nn.Module):
         if self.vectors is not None and codes is not None:
             hidden = self.vectors(numbers, codes, members)
         hidden = hidden.expand(len(pick(self.biases[0])), -1, -1)
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(pick(bias), hidden, pick(weight))
-            hidden = functional.relu(hidden) if layer + 1 < len(self.weights) else hidden
-        return hidden
+        *before, last = zip(self.weights, self.biases, strict=True)
+        for weight, bias in before:
+            hidden = stacked_relu(hidden, pick(weight), pick(bias))
+        return stacked_linear(hidden, pick(last[0]), pick(last[1]))
 
 
 def _draw(seed: int, shapes: list[tuple[int, int]], extra: int) -> list[Tensor]:
@@ -121,8 +123,13 @@ class Rows:
 
     def batch(self, rows_MB: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         """Return numbers (M, B, D) and codes (M, B, K) of pool rows."""
-        at = torch.from_numpy(rows_MB).to(self.device)
-        return self.numbers[at], None if self.codes is None else self.codes[at]
+        at = torch.from_numpy(rows_MB.ravel()).to(self.device)
+        picked = [  # twice as fast as with two indexes
+            None if part is None else part.index_select(0, at).view(*rows_MB.shape, part.shape[1])
+            for part in (self.numbers, self.codes)
+        ]
+        assert picked[0] is not None
+        return picked[0], picked[1]
 
 
 def train_heads(
@@ -223,20 +230,27 @@ def _feed(
     rows: Rows, runs: Sequence[tuple[Arm, int]], keys: Sequence[int], size: int, begun: int = 0
 ) -> Iterator[Batch]:
     """Yield batches without end, from step `begun` on."""
-    arms = [arm for arm, _ in runs]
-    scale = [arm.weights / arm.weights[arm.keep].mean() for arm in arms]
+    arms, device = [arm for arm, _ in runs], rows.device
+    scale = [(arm.weights / arm.weights[arm.keep].mean()).astype(np.float32) for arm in arms]
     streams = [
-        islice(batches(arm.keep, key, size), begun, None)
+        islice(batches(arm.keep, key, _AHEAD * size), begun // _AHEAD, None)
         for arm, key in zip(arms, keys, strict=True)
     ]
+    first = begun % _AHEAD
     while True:
         at, epochs = np.stack([next(stream) for stream in streams], axis=1)
-        numbers, codes = rows.batch(np.stack([a.rows[i] for a, i in zip(arms, at, strict=True)]))
-        labels = np.stack([a.labels[i] for a, i in zip(arms, at, strict=True)])
-        weights = np.stack([s[i] for s, i in zip(scale, at, strict=True)]).astype(np.float32)
-        device = rows.device
-        given, own = (torch.from_numpy(part).to(device) for part in (labels, weights))
-        yield Batch(numbers, codes, given, own, at, epochs)
+        places, given, own = (
+            np.stack([part[i] for part, i in zip(parts, at, strict=True)])
+            for parts in ([a.rows for a in arms], [a.labels for a in arms], scale)
+        )
+        labels, weights = (torch.from_numpy(part).to(device) for part in (given, own))
+        for start in range(first * size, _AHEAD * size, size):
+            one = slice(start, start + size)
+            yield Batch(
+                *rows.batch(places[:, one]), labels[:, one], weights[:, one], at[:, one],
+                epochs[:, one],
+            )  # fmt: skip
+        first = 0
 
 
 def _advance(

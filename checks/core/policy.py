@@ -41,9 +41,9 @@ class Policy:
     min_class_count: classes with fewer readable train samples are only flagged.
     max_class_share_loss: largest relative loss of a class's share of the train split.
     down_weight: the weight of a sample that is kept with doubt.
-    weights: "soft" weighs a sample whose label is doubted by `label_prob` of the scores, its
-        probability, .05 to 1, where that is known: what learns by heart learns a wrong label at a
-        quarter of the weight too. "constant" weighs every doubted sample alike.
+    weights: "soft" weighs a sample whose label is doubted by the chance that it is right, 1 less
+        `label_wrong` of the scores, .05 to 1, where that is known. "constant" weighs every doubted
+        sample alike.
     ambiguous_weight: the weight of a sample whose label is doubted but ambiguous.
     relabel_prob_min: least probability of a proposed label, `suggestion_prob` of the scores.
     force: lifts the first three caps, never the others.
@@ -53,8 +53,9 @@ class Policy:
     Raises:
         CheckError: a fraction outside 0..1, a negative count, or weights of another name.
 
-    Source: own measurement on CIFAR-10N: half of the confident-learning count was the best
-    drop, and larger ones cost clean data 1-4 points.
+    Source: own measurements on CIFAR-10N: half of the confident-learning count was the best drop,
+    and larger ones cost clean data 1-4 points; soft weights beside the drop recover half as much
+    again of what dropping each wrong label gains (bench/experiment_speed.py).
     """
 
     max_drop_frac: float = 0.10
@@ -180,10 +181,10 @@ def _join_signs(
 def _join_labels(
     signs: pl.DataFrame, doubted: pl.DataFrame, ambiguous: pl.DataFrame, scores: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add label_doubted, ambiguous (a reason or null), unsure (both of them) and label_prob."""
-    known = "label_prob" in scores.columns
-    prob = (pl.col("label_prob") if known else pl.lit(None)).cast(pl.Float64)
-    held = scores.select("sample_id", label_prob=prob.fill_nan(None).round(4))
+    """Add label_doubted, ambiguous (a reason or null), unsure (both of them) and label_wrong."""
+    known = "label_wrong" in scores.columns
+    wrong = (pl.col("label_wrong") if known else pl.lit(None)).cast(pl.Float64)
+    held = scores.select("sample_id", label_wrong=wrong.fill_nan(None).round(4))
     labelled = doubted.with_columns(label_doubted=pl.lit(value=True))
     joined = signs.join(labelled, on="sample_id", how="left").join(
         ambiguous, on="sample_id", how="left"
@@ -234,7 +235,7 @@ def _weigh_doubt(policy: Policy) -> pl.Expr:
     constant = pl.lit(policy.down_weight)
     weight = constant
     if policy.weights == "soft":
-        soft = pl.col("label_prob").clip(SOFT_MIN, 1)
+        soft = (1 - pl.col("label_wrong")).clip(SOFT_MIN, 1)
         weight = pl.when("label_doubted").then(pl.coalesce(soft, constant)).otherwise(constant)
     only = pl.col("unsure") & ~pl.col("doubted")
     return pl.when(only).then(pl.lit(policy.ambiguous_weight)).otherwise(weight)

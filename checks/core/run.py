@@ -14,6 +14,7 @@ from checks.core.tables import Findings, Keyed, guard
 FINDING_COLUMNS = tuple(Findings.to_schema().columns)
 KEY = ["sample_id", "check_id", "column"]
 DIGITS = 4
+SCORED = "scores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
         tables: by name: samples, and as far as there are any metrics, features, probabilities,
             dynamics (of the train samples in a training run, `tables.Dynamics`), reviews (people's
             verdicts, `tables.Reviews`); of a table of values also rows (sample_id and its feature
-            columns as they came) and columns (`checks.metrics.column_table`).
+            columns as they came) and columns (`checks.metrics.column_table`). A check that needs
+            `scores` runs after all that do not, and reads what they told of every sample unless
+            such a table is given.
         checks: configured; those of another kind are left out.
 
     Raises:
@@ -85,7 +88,10 @@ def run_set_checks(tables: Mapping[str, pl.LazyFrame], checks: Sequence[Check]) 
     parts: list[pl.LazyFrame] = []
     facts: dict[str, Mapping[str, object]] = {}
     shown = _hide_unreadable(tables)
-    for check in (check for check in checks if check.kind == "set"):
+    late = sorted((c for c in checks if c.kind == "set"), key=lambda check: SCORED in _names(check))
+    for check in late:
+        if SCORED in _names(check) and scores.width > 1:
+            shown.setdefault(SCORED, scores.lazy())
         absent = [need for need in check.needs if not need.endswith("?") and need not in shown]
         if absent:
             facts[check.id] = {"not_run": f"no table {', '.join(absent)}"}

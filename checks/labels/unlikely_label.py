@@ -30,7 +30,7 @@ EMPTY = pl.DataFrame(
 )  # fmt: skip
 
 SCORES = {"sample_id": pl.String, "label_suspicion": pl.Float64, "label_prob": pl.Float64,
-          "suggestion_prob": pl.Float64, "suggestion": pl.String,
+          "label_wrong": pl.Float64, "suggestion_prob": pl.Float64, "suggestion": pl.String,
           "label_votes": pl.Float64}  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def _example(*, wrong: bool) -> SetExample:
     score="label_suspicion",
     more_scores=tuple(SCORES)[2:],
     relative=True,
-    version=3,
+    version=4,
     precision_min=0.8,
     neighbour_count=50,
     reference_count=10_000,
@@ -78,9 +78,10 @@ def unlikely_label(
     A kernel ridge that has not seen the sample, the votes of its `neighbour_count` nearest
     neighbours and, where there is one, another model's class scores say which class it is; the
     likelihood of the given labels weighs the three and fits the noise matrix with them. A model of
-    the noise then gives each label a probability of being wrong (a finding's value), and its rank
-    is `label_suspicion`, 0 (plausible) to 1; where noise falls into look-alikes, Bayes' rule with
-    the noise matrix ranks instead, and the dynamics of a training run count half where they are.
+    the noise then gives each label a probability of being wrong, `label_wrong` (also a finding's
+    value, and what `[policy] weights` goes by), and its rank is `label_suspicion`, 0 (plausible) to
+    1; where noise falls into look-alikes, Bayes' rule with the noise matrix ranks instead, and the
+    dynamics of a training run count half where they are.
     How many are flagged is another question: of those likelier wrong than right the likeliest are,
     while even the one-sided 90 % bound of the share of wrong labels among them is at least
     `precision_min`. Flips planted in `planted_rounds` rounds tell the recall, and cap that bound:
@@ -140,7 +141,7 @@ def unlikely_label(
     if "dynamics" in tables:
         learnt = doubt_of_dynamics(tables["dynamics"].collect(), everyone["sample_id"])
         suspicion = np.where(np.isfinite(learnt), (suspicion + learnt) / 2, suspicion).round(9)
-    scores = _spread(tables, _score(everyone, judged, suspicion, classes))
+    scores = _spread(tables, _score(everyone, judged, suspicion, wrong, classes))
     found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
     return Judged(found, scores, facts | verdicts.tell(unheard.reading.wrong))
 
@@ -217,18 +218,18 @@ def _tell(
 
 def _score(
     everyone: pl.DataFrame, verdict: Verdict, suspicion: npt.NDArray[np.float64],
-    classes: list[str],
+    wrong: npt.NDArray[np.float64], classes: list[str],
 ) -> pl.DataFrame:  # fmt: skip
     """What is told of each sample judged: the columns of SCORES."""
     given = _encode(everyone, classes)
     parts = {
         "label_suspicion": suspicion, "label_prob": pick(verdict.beliefs, given),
-        "suggestion_prob": verdict.beliefs.max(axis=1),
+        "label_wrong": wrong, "suggestion_prob": verdict.beliefs.max(axis=1),
         "suggestion": np.array(classes, dtype=object)[verdict.proposed].tolist(),
         "label_votes": 1 - verdict.against.astype(np.float64),
     }  # fmt: skip
     told = everyone.select("sample_id", *(pl.Series(n, v, strict=False) for n, v in parts.items()))
-    rounded = ("label_prob", "suggestion_prob", "label_votes")
+    rounded = ("label_prob", "label_wrong", "suggestion_prob", "label_votes")
     return told.cast(SCORES).with_columns(pl.col(rounded).round(6))  # type: ignore[arg-type]
 
 

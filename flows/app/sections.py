@@ -189,7 +189,7 @@ class PolicySection(Section):
     down_weight: float = Field(0.25, ge=0, le=1, description="Weight of a doubtful sample, 0..1.")
     weights: Literal["constant", "soft"] = Field(
         "soft",
-        description="soft: a doubtful label weighs its probability, where known; others "
+        description="soft: a doubtful label weighs its chance of being right; others "
         "down_weight. constant: all weigh down_weight.",
     )
     ambiguous_weight: float = Field(

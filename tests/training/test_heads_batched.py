@@ -7,6 +7,7 @@ import torch
 from training.arms import Arm, TrainingData, raw_arm
 from training.heads import Heads, Rows, train_heads
 from training.recipe import Recipe
+from training.stacked import stacked_linear, stacked_relu
 
 CPU = torch.device("cpu")
 RECIPE = Recipe("probe", 60, 64, 3e-3, 0.01, evals=3, hidden=16)
@@ -74,3 +75,23 @@ def test_heads_are_a_function_of_their_seed_alone() -> None:
     """A member's start does not depend on who else is in the batch."""
     first, second = Heads([3, 9], 5, RECIPE, 2), Heads([9], 5, RECIPE, 2)
     assert torch.equal(first.weights[0][1], second.weights[0][0])
+
+
+def test_a_stacked_layer_has_the_gradients_of_separate_ones() -> None:
+    """Rows, weights and biases get what autograd gives each model of its own, relu or not."""
+    source = torch.Generator().manual_seed(0)
+    rows, weight, bias = (
+        torch.randn(size, generator=source, dtype=torch.float64, requires_grad=True)
+        for size in ((3, 5, 4), (3, 2, 4), (3, 1, 2))
+    )
+    for layer, after in ((stacked_linear, torch.nn.Identity()), (stacked_relu, torch.relu)):
+        told = layer(rows, weight, bias)
+        own = torch.stack([
+            after(torch.nn.functional.linear(x, w, b[0]))
+            for x, w, b in zip(rows, weight, bias, strict=True)
+        ])  # fmt: skip
+        assert torch.allclose(told, own)
+        parts = (rows, weight, bias)
+        got = torch.autograd.grad((told**2).sum(), parts)
+        wanted = torch.autograd.grad((own**2).sum(), parts)
+        assert all(map(torch.allclose, got, wanted))

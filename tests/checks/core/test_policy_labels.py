@@ -88,9 +88,9 @@ def test_a_label_that_the_scores_contest_is_shown_as_ambiguous():
     assert mark_ambiguous(make_samples(), scores).rows() == [(key(0), "neighbours")]
 
 
-def test_soft_weights_are_the_probability_of_the_label():
-    """Soft weighs a doubted label by its probability, at least .05; constant weighs all alike."""
-    scores = make_scores(label_prob={0: 0.1, 2: 0.001, 4: None})
+def test_soft_weights_are_the_chance_that_the_label_is_right():
+    """Soft weighs a doubted label by that chance, at least .05; constant weighs all alike."""
+    scores = make_scores(label_wrong={0: 0.9, 2: 0.999, 4: None})
     findings = make_findings(0, 2, 4, check="conflicting_labels")
     soft = judge(findings, scores, weights="soft").decisions.filter(pl.col("weight") < 1)
     assert soft["weight"].to_list() == pytest.approx([0.1, 0.05, 0.25])
