@@ -191,7 +191,15 @@ def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
         equal_epochs=own.equal_epochs,
         leave_out=tuple(stored_name(name) for name in own.leave_out),
         cleaning_cpu_s=cleaning_cpu_s(run),
+        recipe={} if own.recipe is None else own.recipe.model_dump(exclude_none=True),
+        yardstick=own.yardstick, probe=_switch(own.probe), looks=own.looks,
+        packed=None if own.packed == "auto" else own.packed,
     )  # fmt: skip
+
+
+def _switch(word: str) -> bool | None:
+    """Return True for on, False for off, None for auto."""
+    return {"on": True, "off": False}.get(word)
 
 
 def read_comparison(config: Config, run: RunFolder) -> Comparison:
