@@ -37,7 +37,7 @@ from training.telling import agree, finite
 from training.tiers import TierPlan, curve_frame, run_tier, spent_cpu_s
 from training.trail import Clock
 from training.trainer import Pictures
-from training.yardstick import measure_yardstick
+from training.yardstick import is_cheap, measure_yardstick
 
 TIERS = ("probe", "train")
 HELD_OUT = {"val_digest": 1, "test_digest": 2}
@@ -63,7 +63,8 @@ class ExperimentOptions:
     were dropped. leave_out: columns of a table that are not read. cleaning_cpu_s: what profile,
     check and clean took, CPU seconds, for the break-even; None leaves that out. recipe: fields of
     the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
-    yardstick: also fit boosted trees on each arm of a table, for the facts. probe: try how the
+    yardstick: also fit boosted trees on each arm of a table, for the facts; None: where they cost
+    little. probe: try how the
     device computes images fastest (see `training.probing`), once for all arms; None: on a GPU.
     packed: training processes that share a GPU; None: as many as are fastest (`training.packing`).
     """
@@ -88,7 +89,7 @@ class ExperimentOptions:
     leave_out: tuple[str, ...] = ()
     cleaning_cpu_s: float | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    yardstick: bool = False
+    yardstick: bool | None = False
     probe: bool | None = False
     packed: int | None = 1
 
@@ -193,11 +194,7 @@ def compare(
             dynamics = dynamics_frame(comparison.data.keys[comparison.data.train], left)
     if before != {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}:
         raise TrainingError("experiment", "held-out rows changed while arms were trained")
-    facts = dict(comparison.facts)
-    if options.yardstick and comparison.data.kind == "table":
-        names = [name for name in comparison.arms.names() if name != RAW_AGAIN]  # raw's rows
-        fixed = [comparison.arms.draw(name, 0) for name in names]
-        facts["yardstick"] = measure_yardstick(comparison.data, fixed)
+    facts = {**comparison.facts, **_fit_trees(comparison, options.yardstick)}
     effects = tiers[primary]["effects"]
     again = pick(effects, "raw_again", "raw")
     report = {
@@ -216,6 +213,15 @@ def compare(
         },
     }
     return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"), dynamics)
+
+
+def _fit_trees(comparison: Comparison, asked: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """Return what boosted trees make of each arm of a table, if asked for; raw again is raw."""
+    data, arms = comparison.data, comparison.arms
+    if data.kind != "table" or not (is_cheap(data) if asked is None else asked):
+        return {}
+    fixed = [arms.draw(name, 0) for name in arms.names() if name != RAW_AGAIN]
+    return {"yardstick": measure_yardstick(data, fixed)}
 
 
 def choose_device(name: str) -> torch.device:

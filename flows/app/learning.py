@@ -192,7 +192,7 @@ def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
         leave_out=tuple(stored_name(name) for name in own.leave_out),
         cleaning_cpu_s=cleaning_cpu_s(run),
         recipe={} if own.recipe is None else own.recipe.model_dump(exclude_none=True),
-        yardstick=own.yardstick, probe=_switch(own.probe), looks=own.looks,
+        yardstick=_switch(own.yardstick), probe=_switch(own.probe), looks=own.looks,
         packed=None if own.packed == "auto" else own.packed,
     )  # fmt: skip
 

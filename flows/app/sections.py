@@ -298,11 +298,10 @@ class TrainingSection(Section):
     recipe: RecipeSection | None = Field(
         None, exclude_if=_same_as(None), description="How networks learn: see [training.recipe]."
     )
-    yardstick: bool = Field(
-        default=True,
-        exclude_if=_same_as(True),
-        description="Boosted trees beside a table's networks.",
-    )
+    yardstick: Literal["auto", "on", "off"] = Field(
+        "auto", exclude_if=_same_as("auto"),
+        description="Boosted trees beside a table's networks; auto: where they cost little.",
+    )  # fmt: skip
     probe: Literal["auto", "on", "off"] = Field(
         "auto", exclude_if=_same_as("auto"),
         description="Try how images are computed fastest, once for all arms; auto: on a GPU.",
