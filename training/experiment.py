@@ -215,7 +215,7 @@ def compare(
     return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"), dynamics)
 
 
-def _fit_trees(comparison: Comparison, asked: bool | None) -> dict[str, Any]:  # noqa: FBT001
+def _fit_trees(comparison: Comparison, asked: bool | None) -> dict[str, Any]:
     """Return what boosted trees make of each arm of a table, if asked for; raw again is raw."""
     data, arms = comparison.data, comparison.arms
     if data.kind != "table" or not (is_cheap(data) if asked is None else asked):
