@@ -38,8 +38,8 @@ def tell_look(look: dict[str, Any] | None) -> tuple[str, str, str, str] | None:
         return None
     value = f"look {look['number']} of {len(look['planned'])}"
     side = "below" if look["crossed"] else "not below"
-    note = f"{look['seeds']} of at most {look['planned'][-1]} seeds; intervals count the looks"
-    return ("Ended at", value, f"p {p:.2g} {side} its bound {bound:.2g}", note)
+    seeds = f"{look['seeds']} of at most {look['planned'][-1]} seeds"
+    return ("Ended at", value, "", f"{seeds}; p {p:.2g} {side} its bound {bound:.2g}")
 
 
 def describe_yardstick(facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from flows.app.config import ConfigError, load_config, read_config
 from flows.app.init_config import render
+from flows.app.learning import plan_experiment
 from flows.app.recipe_section import NetSection, RecipeSection
 from flows.app.sections import TrainingSection
+from flows.app.store import RunFolder
 from training.models import Net
 from training.recipe import Recipe
 
@@ -129,3 +131,24 @@ def test_a_first_configuration_lists_the_new_keys() -> None:
     for key, field in TrainingSection.model_fields.items():
         assert any(f"# {key} =" in line and str(field.description) in line
                    for line in text.splitlines())  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("training", "asked"),
+    [
+        ({}, {"recipe": {}, "yardstick": None, "probe": None, "looks": (), "packed": None}),
+        (
+            {"recipe": {"members": 4, "net": {"convs": 3}}, "yardstick": "off", "probe": "on",
+             "looks": [6, 12], "packed": 2},
+            {"recipe": {"members": 4, "net": {"convs": 3}}, "yardstick": False, "probe": True,
+             "looks": (6, 12), "packed": 2},
+        ),
+    ],
+)  # fmt: skip
+def test_the_experiment_is_asked_what_the_configuration_says(
+    training: dict[str, Any], asked: dict[str, Any], tmp_path: Path
+) -> None:
+    """Each key reaches the experiment; auto leaves the choice to it."""
+    config = read_config({**RIGHT, "training": {"image_size": 16, **training}})
+    options = plan_experiment(config, RunFolder(tmp_path))
+    assert {name: getattr(options, name) for name in asked} == asked
