@@ -107,7 +107,7 @@ def repeated_p(p: float, count: int, looks: Sequence[int] = LOOKS) -> float:
     Source: repeated p values, Jennison and Turnbull 2000, chapter 9.
 
     >>> round(repeated_p(0.049, 24), 3), round(repeated_p(0.049, 6), 2)
-    (0.05, 0.65)
+    (0.05, 0.52)
     """
     at = _place(count, looks)
 

@@ -1,6 +1,10 @@
+from __future__ import annotations
+
 import json
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
+from typing import Self
 from unittest.mock import patch
 
 import pytest
@@ -13,7 +17,7 @@ from tests.training.test_trainer_runs import CPU, RECIPE, bars
 from training import packing
 from training.arms import Arms, TrainingData, raw_arm
 from training.jobs import Place, plan_jobs, run_jobs
-from training.packing import choose_packing, find_rates, fits, pack, try_together
+from training.packing import Turn, choose_packing, find_rates, fits, pack, try_together
 from training.trainer import Run
 
 GPU = torch.device("cuda")
@@ -108,3 +112,38 @@ def test_what_is_asked_for_is_taken(tmp_path: Path) -> None:
     assert pack(data, arms, SHORT, place, 9, None) == (place, {"processes": 1})
     home = replace(place, device=CPU)
     assert pack(bars(), arms, SHORT, home, 9, None) == (home, {})
+
+
+def test_a_process_that_fails_keeps_none_waiting(tmp_path: Path) -> None:
+    """Where one cannot open the rows, the barrier is broken for the others, and the error told."""
+    barrier = Barrier(2)
+    with patch.dict(packing._barriers, {2: barrier}), pytest.raises(FileNotFoundError):
+        packing._work(str(tmp_path), SHORT, CPU, 2)
+    assert barrier.broken
+
+
+def test_too_little_memory_ends_the_trial(tmp_path: Path) -> None:
+    """A number of processes that runs out of memory has rate 0, and no larger one is tried."""
+    data = bars()
+
+    class Full:
+        def __init__(self, *_asked: object, **_more: object) -> None:
+            self.tried = 0
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            return None
+
+        def submit(self, *_work: object) -> Full:
+            self.tried += 1
+            return self
+
+        def result(self) -> Turn:
+            assert self.tried <= 2
+            raise torch.OutOfMemoryError
+
+    with patch.object(packing, "ProcessPoolExecutor", Full):
+        told = try_together(data, _arms(data), SHORT, Place(tmp_path, 1, CPU))
+    assert told == {2: 0.0}
