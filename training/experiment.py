@@ -102,9 +102,11 @@ class ExperimentOptions:
             )
         if self.seeds < 2:  # noqa: PLR2004 - an interval needs two
             raise TrainingError("training.seeds", "too few", got=self.seeds, allowed="At least 2.")
-        if self.looks and boundaries(self.looks) and self.looks[0] < LEAST_SEEDS:
-            allowed = f"At least {LEAST_SEEDS}: fewer give no verdict."
-            raise TrainingError("training.looks", "too few", got=self.looks[0], allowed=allowed)
+        if self.looks:
+            boundaries(self.looks)  # refuses counts that do not rise
+            if (first := self.looks[0]) < LEAST_SEEDS:
+                allowed = f"At least {LEAST_SEEDS}: fewer give no verdict."
+                raise TrainingError("training.looks", "too few", got=first, allowed=allowed)
         least = {"pilots": 1, "steps": 1, "batch_size": 2, "margin": 0, "packed": 1}
         for name, bound in least.items():
             if (value := getattr(self, name)) is not None and value < bound:

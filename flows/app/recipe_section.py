@@ -16,7 +16,7 @@ Channels = Annotated[int, Field(ge=1, le=4096)]
 
 
 class NetSection(Section):
-    """[training.recipe.net]: the network of images. What is left out is chosen for you."""
+    """[training.recipe.net]: the network of images. What is left out is chosen."""
 
     name: Literal["small", "resnet18"] | None = Field(
         None, description="small, or resnet18 for photos of 64 to 224 px."
@@ -49,10 +49,7 @@ class NetSection(Section):
 
 
 class RecipeSection(Section):
-    """[training.recipe]: how the train tier's networks learn. What is left out is chosen for you.
-
-    The probe tier keeps its own recipe, so that both tiers can be told apart.
-    """
+    """[training.recipe]: how networks of the train tier learn. What is left out is chosen."""
 
     lr: float | None = Field(None, gt=0, le=100, description="Learning rate after the warm-up.")
     weight_decay: float | None = Field(
