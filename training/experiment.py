@@ -64,8 +64,8 @@ class ExperimentOptions:
     check and clean took, CPU seconds, for the break-even; None leaves that out. recipe: fields of
     the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
     yardstick: also fit boosted trees on each arm of a table, for the facts; None: where they cost
-    little. probe: try how the
-    device computes images fastest (see `training.probing`), once for all arms; None: on a GPU.
+    little. probe: try how the device computes images fastest (see `training.probing`), once for
+    all arms; None: on a GPU.
     packed: training processes that share a GPU; None: as many as are fastest (`training.packing`).
     """
 
