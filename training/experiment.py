@@ -52,9 +52,10 @@ class ExperimentOptions:
     tiers: of `TIERS`; train gives the headline if it is run. seeds: paired seeds an arm, at least
     2; pilots: raw runs that freeze the targets, at least 1. looks: counts of seeds, rising from at
     least 5, in place of seeds: each tier stops at the first one where its effect is clear (see
-    `training.stopping`). steps, batch_size: None chooses by the
-    number of rows. image_size in pixels a side. device: auto, cpu or cuda. workers: processes on
-    a CPU, None for all cores.
+    `training.stopping`). steps, batch_size: None chooses by the number of rows. image_size in
+    pixels a side. device: auto, cpu or cuda. workers: processes on a CPU, None for all cores;
+    packed: those that share a GPU, None for as many as are fastest (see `training.packing`).
+    None for yardstick fits trees where they cost little, for probe tries on a GPU alone.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
     doses: shares (0..1) of what cleaning changed, surest first (`training.doses.rank_reasons`);
@@ -63,10 +64,8 @@ class ExperimentOptions:
     were dropped. leave_out: columns of a table that are not read. cleaning_cpu_s: what profile,
     check and clean took, CPU seconds, for the break-even; None leaves that out. recipe: fields of
     the train tier's recipe that are not to be as chosen (network, members, schedule and so on).
-    yardstick: also fit boosted trees on each arm of a table, for the facts; None: where they cost
-    little. probe: try how the device computes images fastest (see `training.probing`), once for
-    all arms; None: on a GPU.
-    packed: training processes that share a GPU; None: as many as are fastest (`training.packing`).
+    yardstick: also fit boosted trees on each arm of a table, for the facts. probe: try how the
+    device computes images fastest (see `training.probing`), once for all arms.
     """
 
     tiers: tuple[str, ...] = TIERS
