@@ -20,24 +20,28 @@ import numpy as np
 import polars as pl
 import torch
 
-from training.arms import Arms, TrainingData
+from training.arms import RAW_AGAIN, Arms, TrainingData
 from training.dynamics import dynamics_frame
-from training.effects import pick
+from training.effects import LEAST_SEEDS, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, repeatable, rows_digest
 from training.matching import MATCHED_ON
+from training.packing import pack
 from training.probing import settle
 from training.recipe import Recipe
+from training.sequential import boundaries
 from training.shards.store import write_atomic
 from training.store_arms import Comparison, load_comparison
-from training.tiers import TierPlan, curve_frame, run_tier
+from training.telling import agree, finite
+from training.tiers import TierPlan, curve_frame, run_tier, spent_cpu_s
 from training.trail import Clock
 from training.trainer import Pictures
-from training.yardstick import measure_yardstick
+from training.yardstick import is_cheap, measure_yardstick
 
 TIERS = ("probe", "train")
 HELD_OUT = {"val_digest": 1, "test_digest": 2}
+WAY = {"layout", "precision", "engine"}
 Progress = Callable[[str, int, int], None]
 
 
@@ -46,9 +50,12 @@ class ExperimentOptions:
     """How an experiment is run.
 
     tiers: of `TIERS`; train gives the headline if it is run. seeds: paired seeds an arm, at least
-    2; pilots: raw runs that freeze the targets, at least 1. steps, batch_size: None chooses by the
-    number of rows. image_size in pixels a side. device: auto, cpu or cuda. workers: processes on
-    a CPU, None for all cores.
+    2; pilots: raw runs that freeze the targets, at least 1. looks: counts of seeds, rising from at
+    least 5, in place of seeds: each tier stops at the first one where its effect is clear (see
+    `training.stopping`). steps, batch_size: None chooses by the number of rows. image_size in
+    pixels a side. device: auto, cpu or cuda. workers: processes on a CPU, None for all cores;
+    packed: those that share a GPU, None for as many as are fastest (see `training.packing`).
+    None for yardstick fits trees where they cost little, for probe tries on a GPU alone.
     margin: accuracy difference (fraction) that does not matter. optimiser: sgd or muon, of the
     network. ablations: also run each check's group alone and left out, in the probe tier.
     doses: shares (0..1) of what cleaning changed, surest first (`training.doses.rank_reasons`);
@@ -64,6 +71,7 @@ class ExperimentOptions:
     tiers: tuple[str, ...] = TIERS
     seeds: int = 8
     pilots: int = 8
+    looks: tuple[int, ...] = ()
     steps: int | None = None
     batch_size: int | None = None
     image_size: int = 32
@@ -81,8 +89,9 @@ class ExperimentOptions:
     leave_out: tuple[str, ...] = ()
     cleaning_cpu_s: tuple[float, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    yardstick: bool = False
-    probe: bool = False
+    yardstick: bool | None = False
+    probe: bool | None = False
+    packed: int | None = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -93,7 +102,12 @@ class ExperimentOptions:
             )
         if self.seeds < 2:  # noqa: PLR2004 - an interval needs two
             raise TrainingError("training.seeds", "too few", got=self.seeds, allowed="At least 2.")
-        least = {"pilots": 1, "steps": 1, "batch_size": 2, "margin": 0}  # batch norm needs two
+        if self.looks:
+            boundaries(self.looks)  # refuses counts that do not rise
+            if (first := self.looks[0]) < LEAST_SEEDS:
+                allowed = f"At least {LEAST_SEEDS}: fewer give no verdict."
+                raise TrainingError("training.looks", "too few", got=first, allowed=allowed)
+        least = {"pilots": 1, "steps": 1, "batch_size": 2, "margin": 0, "packed": 1}
         for name, bound in least.items():
             if (value := getattr(self, name)) is not None and value < bound:
                 allowed = f"At least {bound}."
@@ -146,7 +160,7 @@ def run_experiment(
     report = {"manifests": {"raw": raw, "cleaned": cleaned}, **experiment.report}
     experiment.curves.write_parquet(out / "curves.parquet")
     experiment.dynamics.write_parquet(out / "dynamics.parquet")
-    text = json.dumps(_finite(report), indent=1, sort_keys=True)
+    text = json.dumps(finite(report), indent=1, sort_keys=True)
     write_atomic(out / "experiment.json", text.encode())
     if comparison.encoder is not None:
         write_atomic(out / "encoder.json", comparison.encoder.to_json().encode())
@@ -168,12 +182,13 @@ def compare(
     for tier in options.tiers:
         clock, tell = Clock(), None if progress is None else partial(progress, tier)
         data = tier_data(comparison.data, tier)
-        recipe, probed = _settle(data, choose_recipe(data, tier, options), options, place)
+        recipe, tried = _settle(data, choose_recipe(data, tier, options), options, place)
         plan = plan_tier(recipe, comparison.arms, options)
+        shared, packing = pack(data, comparison.arms, recipe, place, plan.runs, options.packed)
         prepared, _ = clock.read()
-        told, runs = run_tier(data, comparison.arms, plan, place, tell)
-        trained = float(sum(run.cpu_s[-1] for run in runs))
-        tiers[tier] = {**told, **probed, "prepared_s": prepared, "cpu_s": trained + prepared}
+        told, runs = run_tier(data, comparison.arms, plan, shared, tell)
+        spent = spent_cpu_s(runs, recipe) + prepared
+        tiers[tier] = {**told, **tried, **packing, "prepared_s": prepared, "cpu_s": spent}
         tiers[tier]["wall_s"] = clock.read()[1]
         curves.append(curve_frame(tier, runs, comparison.data))
         if tier == primary:
@@ -181,21 +196,18 @@ def compare(
             dynamics = dynamics_frame(comparison.data.keys[comparison.data.train], left)
     if before != {name: rows_digest(comparison.data, at) for name, at in HELD_OUT.items()}:
         raise TrainingError("experiment", "held-out rows changed while arms were trained")
-    facts = dict(comparison.facts)
-    if options.yardstick and comparison.data.kind == "table":
-        fixed = [comparison.arms.draw(name, 0) for name in comparison.arms.names()]
-        facts["yardstick"] = measure_yardstick(comparison.data, fixed)
+    facts = {**comparison.facts, **_fit_trees(comparison, options.yardstick)}
     effects = tiers[primary]["effects"]
     again = pick(effects, "raw_again", "raw")
     report = {
         "device": device.type,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
-        "seeds": options.seeds,
+        "seeds": tiers[primary]["seeds"],
         "facts": {**facts, "compute_matched_on": MATCHED_ON},
         "tiers": tiers,
         "primary_tier": primary,
         "verdict": tiers[primary]["verdict"],
-        "agreement": _agreement(tiers),
+        "agreement": agree(tiers),
         "audit": {
             "aa_interval": [again["low"], again["high"]],
             "aa_holds_zero": again["low"] <= 0 <= again["high"],
@@ -203,6 +215,15 @@ def compare(
         },
     }
     return Experiment(report, pl.concat(curves).sort("tier", "arm", "seed", "step"), dynamics)
+
+
+def _fit_trees(comparison: Comparison, asked: bool | None) -> dict[str, Any]:
+    """Return what boosted trees make of each arm of a table, if asked for; raw again is raw."""
+    data, arms = comparison.data, comparison.arms
+    if data.kind != "table" or not (is_cheap(data) if asked is None else asked):
+        return {}
+    fixed = [arms.draw(name, 0) for name in arms.names() if name != RAW_AGAIN]
+    return {"yardstick": measure_yardstick(data, fixed)}
 
 
 def choose_device(name: str) -> torch.device:
@@ -258,7 +279,8 @@ def _settle(
     data: TrainingData, recipe: Recipe, options: ExperimentOptions, place: Place
 ) -> tuple[Recipe, dict[str, Any]]:
     """Return the recipe as the device computes it fastest, if asked for, and what was found."""
-    if not options.probe or data.images is None:
+    asked = place.device.type != "cpu" if options.probe is None else options.probe
+    if not asked or data.images is None or WAY & set(options.recipe):  # named: nothing to choose
         return recipe, {}
     with repeatable(place.device):
         settled, told = settle(Pictures(data, place.device), recipe, place.cache)
@@ -275,33 +297,8 @@ def plan_tier(recipe: Recipe, arms: Arms, options: ExperimentOptions) -> TierPla
         between=between if probing else (),
         seeds=options.seeds,
         pilots=options.pilots,
+        looks=options.looks,
         equal_epochs=options.equal_epochs,
         margin=options.margin,
         cleaning_cpu_s=options.cleaning_cpu_s,
     )
-
-
-def _agreement(tiers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Each tier's word, and whether none contradicts another in sign; None if only one ran."""
-    if len(tiers) < 2:  # noqa: PLR2004
-        return None
-    verdicts = {name: tier["verdict"] for name, tier in tiers.items()}
-    signs = {float(np.sign(verdict["estimate"])) for verdict in verdicts.values()}
-    words = {name: verdict["word"] for name, verdict in verdicts.items()}
-    same = not signs >= {1.0, -1.0}
-    told = "The tiers point in opposite directions"
-    if same:
-        told = "Both tiers point the same way" if len(signs) == 1 else "One tier shows nothing"
-    listed = ", ".join(f"{name}: {word}" for name, word in words.items())
-    return {"sign": same, "words": words, "sentence": f"{told} ({listed})."}
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: both become null; numpy scalars become Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(held) for held in value]
-    if isinstance(value, np.generic):
-        return _finite(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -29,6 +29,7 @@ from training.arms import Arm, Arms, TrainingData
 from training.checkpoint import DAMAGED, Checkpoint
 from training.errors import TrainingError
 from training.heads import Rows, train_heads
+from training.pool import open_pool, share_pool
 from training.recipe import Recipe
 from training.shards.store import write_atomic
 from training.shards.workers import follow_parent
@@ -37,8 +38,6 @@ from training.trainer import Pictures, Run, train
 ENGINE = 5  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
 Progress = Callable[[int, int], None]
-_ARRAYS = ("labels", "split", "images", "numbers", "codes")
-_ARM = ("keep", "weights", "labels", "rows", "held")
 _SOME = ("dynamics", "held_out")  # of a run, where its arm asks for them
 _open: dict[str, tuple[Arms, Pictures | Rows]] = {}  # one worker's resident rows
 
@@ -54,11 +53,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where jobs run. workers: processes of one thread; 1 is this one, and so is a GPU."""
+    """Where jobs run.
+
+    workers: processes of one thread on a CPU. packed: processes that share a GPU. 1 is this one.
+    """
 
     cache: Path
     workers: int
     device: torch.device
+    packed: int = 1
+
+    @property
+    def processes(self) -> int:
+        """How many train at once."""
+        return self.workers if self.device.type == "cpu" else self.packed
 
 
 def plan_jobs(
@@ -159,7 +167,7 @@ def run_jobs(
     total, done = len(jobs), len(jobs) - len(missing)
     tell = progress or (lambda _done, _total: None)
     tell(done, total)
-    alone = place.workers <= 1 or len(missing) <= 1 or place.device.type != "cpu"
+    alone = place.processes <= 1 or len(missing) <= 1
     for job in (_alone if alone else _spread)(data, arms, missing, place):
         found[job.digest] = _load(cache, job)
         if found[job.digest] is None:
@@ -184,18 +192,19 @@ def _alone(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Ite
 
 
 def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Iterator[Job]:
-    """Train in worker processes that map one copy of the rows."""
-    cache = place.cache
+    """Train in worker processes that map one copy of the rows; each opens the device itself."""
+    cache, device = place.cache, place.device
     with TemporaryDirectory(dir=cache, prefix="pool-") as shared:
         share_pool(Path(shared), data, arms)
         pool = ProcessPoolExecutor(
-            min(place.workers, len(jobs)),
+            min(place.processes, len(jobs)),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin_worker,
+            initializer=begin_worker,
+            initargs=(device,),
         )
         with pool:
             try:
-                waiting = {pool.submit(_work, shared, job, cache): job for job in jobs}
+                waiting = {pool.submit(_work, shared, job, cache, device): job for job in jobs}
                 for future in as_completed(waiting):
                     future.result()
                     yield waiting[future]
@@ -210,18 +219,9 @@ def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> It
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Compute so that a seed gives the same bits each time; restore the settings afterwards.
-
-    On a CPU on one thread, as the workers do; on a GPU with deterministic algorithms, which
-    cuBLAS must know of before its first call (CUDA documentation, cuBLAS, results
-    reproducibility).
-    """
+    """Compute so that a seed gives the same bits each time; restore the settings afterwards."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    else:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    _repeat(device)
     try:
         yield
     finally:
@@ -229,66 +229,33 @@ def repeatable(device: torch.device) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def _begin_worker() -> None:
-    """Compute on one thread, and end when the parent does."""
+def _repeat(device: torch.device) -> None:
+    """Compute on one thread, as all workers do, and on a GPU with deterministic algorithms.
+
+    cuBLAS must know of them before its first call (CUDA documentation, cuBLAS, results
+    reproducibility).
+    """
     torch.set_num_threads(1)
+    if device.type != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+
+
+def begin_worker(device: torch.device) -> None:
+    """Compute as `repeatable` does, for good, and end when the parent does."""
+    _repeat(device)
     follow_parent()
-
-
-def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:
-    """Write the arrays that workers map: the pool once, each arm as masks."""
-    for name in _ARRAYS:
-        if (array := getattr(data, name)) is not None:
-            np.save(folder / f"{name}.npy", array)
-    fixed = {"raw": arms.raw, "cleaned": arms.cleaned, "oracle": arms.oracle}
-    for arm, held in fixed.items():
-        for part in _ARM:
-            if (array := getattr(held, part, None)) is not None:
-                np.save(folder / f"{arm}.{part}.npy", array)
-    for at, mask in enumerate(arms.groups.values()):
-        np.save(folder / f"group{at}.npy", mask)
-    if arms.order is not None:
-        np.save(folder / "order.npy", arms.order)
-    told = {
-        "kind": data.kind, "classes": data.classes, "levels": data.levels,
-        "groups": list(arms.groups),
-    }  # fmt: skip
-    (folder / "pool.json").write_text(json.dumps(told), encoding="utf-8")
-
-
-def open_pool(folder: Path) -> tuple[TrainingData, Arms]:
-    """Return what `share_pool` wrote, as copy-on-write memory maps; keys are left out."""
-
-    def read(name: str) -> Any:
-        path = folder / f"{name}.npy"
-        return np.load(path, mmap_mode="c", allow_pickle=False) if path.exists() else None
-
-    told = json.loads((folder / "pool.json").read_text(encoding="utf-8"))
-    labels = read("labels")
-    data = TrainingData(
-        told["kind"], tuple(told["classes"]), np.empty(0, np.str_), labels, read("split"),
-        read("images"), read("numbers"), read("codes"), tuple(told["levels"]),
-    )  # fmt: skip
-    arms = {
-        arm: None if (first := read(f"{arm}.keep")) is None
-        else Arm(arm, first, *(read(f"{arm}.{part}") for part in _ARM[1:]))
-        for arm in ("raw", "cleaned", "oracle")
-    }  # fmt: skip
-    assert arms["raw"] is not None
-    assert arms["cleaned"] is not None
-    groups = {name: read(f"group{at}") for at, name in enumerate(told["groups"])}
-    return data, Arms(arms["raw"], arms["cleaned"], arms["oracle"], groups, read("order"))
 
 
 def _reside(data: TrainingData, device: torch.device) -> Pictures | Rows:
     return Pictures(data, device) if data.images is not None else Rows(data, device)
 
 
-def _work(shared: str, job: Job, cache: Path) -> None:
+def _work(shared: str, job: Job, cache: Path, device: torch.device) -> None:
     """One task in a worker: the rows are opened at its first job."""
     if shared not in _open:
         data, arms = open_pool(Path(shared))
-        _open[shared] = (arms, _reside(data, torch.device("cpu")))
+        _open[shared] = (arms, _reside(data, device))
     _execute(*_open[shared], job, cache)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from training.arms import batches, raw_arm
 from training.learner import Learner, weighted_loss
@@ -126,11 +127,24 @@ def _digest(pictures: Pictures, recipe: Recipe) -> str:
 
 def try_way(pictures: Pictures, recipe: Recipe, way: Way) -> Trial:
     """Train some steps in one way, the same batches as every other."""
-    chosen, device = set_way(replace(recipe, steps=STEPS + WARM_UP), way), pictures.device
+    device = pictures.device
+    losses, marks = [], [_now(device)]
+    for loss in some_steps(pictures, set_way(recipe, way)):
+        losses.append(loss)
+        marks.append(_now(device))
+    spent = np.diff(marks)
+    steady = median(spent[WARM_UP:].tolist())
+    start_s = max(0.0, float(spent[:WARM_UP].sum()) - WARM_UP * steady)
+    last = float(torch.stack(losses[-5:]).mean())
+    return Trial(*way, step_ms=1000 * steady, start_s=start_s, loss=last)
+
+
+def some_steps(pictures: Pictures, recipe: Recipe) -> Iterator[Tensor]:
+    """Train raw for the steps of a trial, warm-up first; yield each one's loss."""
+    chosen, device = replace(recipe, steps=STEPS + WARM_UP), pictures.device
     data, arm = pictures.data, raw_arm(pictures.data)
     learner = Learner(pictures.standard.filters, len(data.classes), 0, chosen, device)
     stream, ones = batches(arm.keep, 0, recipe.batch_size), np.ones(recipe.batch_size, np.float32)
-    losses, marks = [], [_now(device)]
     for step in range(STEPS + WARM_UP):
         places, epochs = next(stream)
         images = pictures.batch(arm.rows[places], chosen.memory_format)
@@ -138,13 +152,7 @@ def try_way(pictures: Pictures, recipe: Recipe, way: Way) -> Trial:
         given = torch.from_numpy(arm.labels[places]).to(device)
         loss = weighted_loss(logits, given, ones, recipe)
         learner.move(loss, step)
-        losses.append(loss.detach())
-        marks.append(_now(device))
-    spent = np.diff(marks)
-    steady = median(spent[WARM_UP:].tolist())
-    start_s = max(0.0, float(spent[:WARM_UP].sum()) - WARM_UP * steady)
-    last = float(torch.stack(losses[-5:]).mean())
-    return Trial(*way, step_ms=1000 * steady, start_s=start_s, loss=last)
+        yield loss.detach()
 
 
 def _now(device: torch.device) -> float:

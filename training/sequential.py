@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from training.errors import TrainingError
-from training.statistics import Floats, Interval, t_interval
+from training.statistics import Floats, Interval, spread, t_interval
 
 LOOKS = (6, 12, 24)
 _NODES = 128
+_ALPHAS = (1e-9, 0.999)  # of `repeated_p`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def spend(share: float, alpha: float = 0.05) -> float:
     >>> round(spend(0.5), 4), round(spend(1.0), 4)
     (0.0031, 0.05)
     """
-    return float(4 * stats.norm.sf(stats.norm.isf(alpha / 4) / share**0.5))
+    return float(4 * special.ndtr(special.ndtri(alpha / 4) / share**0.5))
 
 
 def boundaries(looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> list[float]:
@@ -59,7 +60,7 @@ def boundaries(looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> list[float]
     return list(_find_levels(tuple(looks), alpha))
 
 
-@cache
+@lru_cache(maxsize=64)
 def _find_levels(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
     counts = np.asarray(looks, np.float64)
     if counts.size == 0 or counts[0] < 2 or (np.diff(counts) <= 0).any():  # noqa: PLR2004
@@ -75,9 +76,11 @@ def _find_levels(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
         gap = (share - before) ** 0.5  # of the score process, whose variance is the share
         due = spend(share, alpha) - spent
         bound = _find_bound(nodes, weights, gap, due)
-        levels.append(float(2 * stats.norm.sf(bound / share**0.5)))
+        levels.append(float(2 * special.ndtr(-bound / share**0.5)))
         grid = bound * places
-        weights = bound * widths * (stats.norm.pdf(grid[:, None], nodes[None], gap) @ weights)
+        moved = (grid[:, None] - nodes[None]) / gap
+        density = np.exp(-(moved**2) / 2) / (gap * (2 * np.pi) ** 0.5)
+        weights = bound * widths * (density @ weights)
         nodes, spent, before = grid, spend(share, alpha), share
     return tuple(levels)
 
@@ -86,19 +89,59 @@ def _find_bound(nodes: Floats, weights: Floats, gap: float, due: float) -> float
     """Return the score that exactly `due` of the paths exceed, in either direction."""
 
     def excess(bound: float) -> float:
-        upper = stats.norm.sf(bound, nodes, gap) + stats.norm.cdf(-bound, nodes, gap)
-        return float(upper @ weights) - due
+        beyond = special.ndtr((nodes - bound) / gap) + special.ndtr((-bound - nodes) / gap)
+        return float(beyond @ weights) - due
 
     return float(optimize.brentq(excess, 1e-6, 20.0, xtol=1e-12))
 
 
-def look(d: Floats, looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> Look:
+def repeated_p(p: float, count: int, looks: Sequence[int] = LOOKS) -> float:
+    """Return a two-sided p value of the look at `count` seeds, adjusted for all planned looks.
+
+    It is the least alpha at which this look would stop: below alpha exactly where p undercuts the
+    look's level at that alpha, whatever the looks before it said. From 1e-9 to 1.
+
+    Raises:
+        TrainingError: if no look was planned at this count.
+
+    Source: repeated p values, Jennison and Turnbull 2000, chapter 9.
+
+    >>> round(repeated_p(0.049, 24), 3), round(repeated_p(0.049, 6), 2)
+    (0.05, 0.52)
+    """
+    at = _place(count, looks)
+
+    def excess(log_alpha: float) -> float:
+        return boundaries(looks, float(np.exp(log_alpha)))[at] - p
+
+    least, most = (float(np.log(alpha)) for alpha in _ALPHAS)
+    if excess(most) <= 0:
+        return 1.0
+    if excess(least) >= 0:
+        return _ALPHAS[0]
+    return float(np.exp(optimize.brentq(excess, least, most, xtol=1e-10)))
+
+
+def _place(count: int, looks: Sequence[int]) -> int:
+    """Return which of the planned looks this is, from 0."""
+    if count not in looks:
+        raise TrainingError(
+            "experiment", "no look was planned at this count of seeds", got=count,
+            allowed=f"Looks: {', '.join(map(str, looks))}.",
+        )  # fmt: skip
+    return list(looks).index(count)
+
+
+def look(
+    d: Floats, looks: Sequence[int] = LOOKS, alpha: float = 0.05, *, grain: float = 0.0
+) -> Look:
     """Judge the paired differences at the look of this size; stop if they differ from zero.
 
     Args:
         d: (S,), S one of `looks`: all seeds so far.
         looks: the seed counts that were planned before the first run.
         alpha: the rate of false alarms of all looks together.
+        grain: the step in which d is read, see `training.statistics.spread`.
 
     The last look always stops.
 
@@ -109,13 +152,8 @@ def look(d: Floats, looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> Look:
     'stop'
     """
     d = np.asarray(d, np.float64)
-    if d.size not in looks:
-        raise TrainingError(
-            "experiment", "no look was planned at this count of seeds", got=d.size,
-            allowed=f"Looks: {', '.join(map(str, looks))}.",
-        )  # fmt: skip
-    level = boundaries(looks, alpha)[list(looks).index(d.size)]
-    se = float(d.std(ddof=1)) / d.size**0.5
+    level = boundaries(looks, alpha)[_place(d.size, looks)]
+    se = spread(d, np.zeros_like(d), grain) / d.size**0.5
     adjusted = t_interval(float(d.mean()), se, d.size - 1, d.size, 1 - level)
     significant = adjusted.p < level
     last = d.size == looks[-1]

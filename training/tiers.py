@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from training.jobs import Job, Place, plan_jobs, run_jobs
 from training.judged import Judged
 from training.matching import match_compute, match_epochs
 from training.recipe import Recipe
+from training.stopping import adjust, take_look
 from training.trainer import Run, curve_rows
 
 Progress = Callable[[int, int], None]
@@ -35,7 +37,8 @@ class TierPlan:
     """What a tier trains, all with one recipe.
 
     names: arms that are judged, raw first. between: arms that explain. seeds of each arm, pilots of
-    raw. equal_epochs: cleaned once more, for as many epochs as raw.
+    raw. looks: counts of seeds to stop at if the effect is clear (see `training.stopping`), in
+    place of seeds. equal_epochs: cleaned once more, for as many epochs as raw.
     margin, cleaning_cpu_s: see `training.judged.Judged`.
     """
 
@@ -44,9 +47,20 @@ class TierPlan:
     between: tuple[str, ...] = ()
     seeds: int
     pilots: int
+    looks: tuple[int, ...] = ()
     equal_epochs: bool = False
     margin: float = 0.003
     cleaning_cpu_s: tuple[float, ...] = ()
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The counts of seeds that the tier may end at, rising."""
+        return self.looks or (self.seeds,)
+
+    @property
+    def runs(self) -> int:
+        """The runs that are trained at least."""
+        return self.stages[0] * (len(self.names) + len(self.between)) + self.pilots
 
 
 def run_tier(
@@ -59,14 +73,14 @@ def run_tier(
     """
     for name in (*plan.names, *plan.between):
         guard_arm(data, arms.draw(name, 0))
-    runs = run_jobs(data, arms, _plan(data, arms, plan, place), place, tell)
-    by_arm: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
-        by_arm.setdefault(run.arm, []).append(run)
+    runs, taken = _train(data, arms, plan, place, tell)
+    by_arm = _by_arm(runs)
     shorter = by_arm.pop(CLEANED_EPOCHS, [])
     judged = judged_runs(data, by_arm, plan.margin)
-    cost = plan.cleaning_cpu_s
-    report = judge_tier(replace(judged, groups=tuple(arms.groups), cleaning_cpu_s=cost))
+    judged = replace(judged, groups=tuple(arms.groups), cleaning_cpu_s=plan.cleaning_cpu_s)
+    report = judge_tier(judged)
+    if taken:
+        report = adjust(report, judged, plan.looks, taken)
     given = data.labels[data.rows_of(2)]
     return {
         **report,
@@ -75,15 +89,43 @@ def run_tier(
         "steps": plan.recipe.steps,
         "batch_size": plan.recipe.batch_size,
         "recipe": asdict(plan.recipe),
-        "seeds": plan.seeds,
+        "seeds": len(by_arm[RAW]),
     }, runs  # fmt: skip
 
 
-def _plan(data: TrainingData, arms: Arms, plan: TierPlan, place: Place) -> list[Job]:
-    """The jobs of the judged arms first: more arms never change what those are batched with."""
-    seeds, recipe = range(plan.seeds), plan.recipe
+def _train(
+    data: TrainingData, arms: Arms, plan: TierPlan, place: Place, tell: Progress | None
+) -> tuple[list[Run], list[dict[str, Any]]]:
+    """Return the runs up to the look that stops, and what each look said; none are planned: all."""
+    runs: list[Run] = []
+    taken: list[dict[str, Any]] = []
+    for first, count in pairwise((0, *plan.stages)):
+        jobs = _plan(data, arms, plan, place, range(first, count))
+        runs += run_jobs(data, arms, jobs, place, tell)
+        if plan.looks:
+            judged = judged_runs(data, _by_arm(runs), plan.margin)
+            taken.append(take_look(judged, plan.looks))
+            if taken[-1]["word"] == "stop":
+                break
+    return runs, taken
+
+
+def _by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each arm, by seed."""
+    by_arm: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        by_arm.setdefault(run.arm, []).append(run)
+    return by_arm
+
+
+def _plan(data: TrainingData, arms: Arms, plan: TierPlan, place: Place, seeds: range) -> list[Job]:
+    """The jobs of these seeds, pilots with the first.
+
+    Judged arms come first: more arms never change what those are batched with.
+    """
+    recipe = plan.recipe
     wanted = [(name, seed) for seed in seeds for name in plan.names]
-    wanted += [(PILOT, seed) for seed in range(plan.pilots)]
+    wanted += [(PILOT, seed) for seed in range(plan.pilots) if seeds.start == 0]
     jobs = plan_jobs(data, arms, recipe, wanted, place.device)
     if between := [(name, seed) for seed in seeds for name in plan.between]:
         jobs += plan_jobs(data, arms, recipe, between, place.device)
@@ -93,6 +135,15 @@ def _plan(data: TrainingData, arms: Arms, plan: TierPlan, place: Place) -> list[
         again = [(CLEANED_EPOCHS, seed) for seed in seeds]
         jobs += plan_jobs(data, arms, short, again, place.device)
     return jobs
+
+
+def spent_cpu_s(runs: Sequence[Run], recipe: Recipe) -> float:
+    """Return the CPU seconds of runs of one recipe, a decay after the curve's end included.
+
+    A curve ends where the decay begins; a step of the decay costs what the steps before it did.
+    """
+    told = float(sum(run.cpu_s[-1] for run in runs))
+    return told * recipe.steps / max(1, recipe.stable_steps)
 
 
 def judged_runs(

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from checks.core.errors import GristmillError
 from flows.app.mistakes import check_mistakes, explain
+from flows.app.section import Section
 from flows.app.sections import (
     ChecksSection,
     ContractSection,
@@ -23,7 +24,6 @@ from flows.app.sections import (
     PolicySection,
     ProfileSection,
     ReportSection,
-    Section,
     ShardsSection,
     SourceSection,
     SplitSection,
@@ -98,7 +98,8 @@ class Config(Section):
         """
         dump = self.model_dump(mode="json", include=set(names))
         for section, key in (("source", "path"), ("profile", "workers"), ("profile", "bundle_size"),
-                             ("profile", "verify"), ("training", "device")):  # fmt: skip
+                             ("profile", "verify"), ("training", "device"),
+                             ("training", "packed")):  # fmt: skip
             dump.get(section, {}).pop(key, None)
         return digest(dump)
 

@@ -178,6 +178,11 @@ def _frame(part: Resident) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def _switch(word: str) -> bool | None:
+    """Return True for on, False for off, None for auto."""
+    return {"on": True, "off": False}.get(word)
+
+
 def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
     """Return what [training] says, with the side of this run's images."""
     from training.experiment import ExperimentOptions  # noqa: PLC0415 - scipy is slow to import
@@ -186,6 +191,9 @@ def plan_experiment(config: Config, run: RunFolder) -> ExperimentOptions:
     return ExperimentOptions(
         tiers=own.tiers, seeds=own.seeds, steps=own.steps, batch_size=own.batch_size,
         image_size=image_side(config, run), device=own.device, margin=own.margin,
+        recipe={} if own.recipe is None else own.recipe.model_dump(exclude_none=True),
+        yardstick=_switch(own.yardstick), probe=_switch(own.probe), looks=own.looks,
+        packed=None if own.packed == "auto" else own.packed,
         optimiser=own.optimiser, ablations=own.ablations,
         doses=own.doses, raw_shares=own.raw_shares, subsets=own.subsets,
         equal_epochs=own.equal_epochs,

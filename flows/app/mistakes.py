@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,12 +32,18 @@ def _nearest(place: list[str], model: type[BaseModel]) -> str:
     """Return a hint at the key that was meant by the last part of `place`."""
     for part in place[:-1]:
         field = model.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = _section(field.annotation) if field else None
+        if inner is None:
             return ""
         model = inner
     known = [name for name, field in model.model_fields.items() if not field.exclude]
     return _hint(place[-1], known)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that an annotation stands for, also where it may be left out."""
+    kinds = (annotation, *get_args(annotation))
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
 def _hint(name: str, known: list[str]) -> str:

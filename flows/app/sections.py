@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from flows.app.recipe_section import RecipeSection
+from flows.app.section import Section
 
 Kind = Literal["auto", "image_folder", "image_table", "table"]
 Tier = Literal["probe", "train"]
 Fill = Literal["keep", "drop", "median", "mode", "group", "knn", "iterative"]
+Packed = Literal["auto", 1, 2, 3, 4, 5, 6, 7, 8]
+Seeds = Annotated[int, Field(ge=5, le=64)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Section(BaseModel):
-    """A part of the configuration: frozen, and no unknown key passes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+def _same_as(default: object) -> Callable[[object], bool]:
+    """Say of a value that it is the default: a key that nobody set changes no run's digest."""
+    return lambda value: value == default
 
 
 class SourceSection(Section):
@@ -272,17 +278,17 @@ class TrainingSection(Section):
     tiers: tuple[Tier, ...] = Field(("probe", "train"), description="probe: frozen features.")
     seeds: int = Field(8, ge=2, le=64, description="Paired repetitions of each arm.")
     steps: int | None = Field(None, ge=1, description="Optimiser steps of each run; by set size.")
-    batch_size: int | None = Field(None, ge=1, description="Samples in a step; by set size.")
+    batch_size: int | None = Field(None, ge=2, description="Samples in a step; by set size.")
     image_size: int | None = Field(None, ge=8, le=512, description="Side of the images, px.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes cuda, else cpu.")
     margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
     optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network.")
     ablations: bool = Field(default=False, description="Each check's group alone and left out.")
-    doses: tuple[float, ...] = Field(
+    doses: tuple[Share, ...] = Field(
         (0.25, 0.5, 0.75),
         description="Shares of what cleaning changed, surest first, 0..1; each an arm of probe.",
     )
-    raw_shares: tuple[float, ...] = Field(
+    raw_shares: tuple[Share, ...] = Field(
         (0.25, 0.5), description="Shares of the raw rows, 0..1; each an arm of probe."
     )
     subsets: bool = Field(
@@ -294,6 +300,33 @@ class TrainingSection(Section):
     leave_out: tuple[str, ...] = Field(
         (), description="Columns of a table that no network reads: keys, what tells the label."
     )
+    recipe: RecipeSection | None = Field(
+        None, exclude_if=_same_as(None), description="How networks learn: see [training.recipe]."
+    )
+    yardstick: Literal["auto", "on", "off"] = Field(
+        "auto", exclude_if=_same_as("auto"),
+        description="Boosted trees beside a table's networks; auto: where they cost little.",
+    )  # fmt: skip
+    probe: Literal["auto", "on", "off"] = Field(
+        "auto", exclude_if=_same_as("auto"),
+        description="Try how images are computed fastest, once for all arms; auto: on a GPU.",
+    )  # fmt: skip
+    looks: tuple[Seeds, ...] = Field(
+        (), exclude_if=_same_as(()),
+        description="Counts of seeds, such as 6, 12, 24, at which a clear effect ends the training;"
+        " in place of seeds.",
+    )  # fmt: skip
+    packed: Packed = Field(
+        "auto", exclude_if=_same_as("auto"),
+        description="Training processes that share a GPU; auto: as many as are fastest.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _rise(self) -> TrainingSection:
+        if list(self.looks) != sorted(set(self.looks)):
+            message = f"looks must rise, such as 6, 12, 24 (got {list(self.looks)})"
+            raise ValueError(message)
+        return self
 
 
 class TruthSection(Section):

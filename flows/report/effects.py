@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.report.figures import number, signed
+from flows.report.looks import describe_look, describe_yardstick
 
 ARMS = ("raw", "raw_again", "cleaned", "random_drop", "oracle")
 ACCURACY = ("final_acc", "verified_acc", "worst_class_acc", "aulc", "ece")
@@ -21,6 +22,7 @@ LISTS = (
     "churn", "break_even", "shapley",
 )  # fmt: skip
 DOCUMENTS = ("verdict", "recipe", "recovered", "data_equivalent", "dose", "says")
+APART = ("look", "device_probe", "processes", "packing")  # told apart, the last three by machine
 SET_ARM = "set:"
 
 
@@ -28,16 +30,20 @@ def describe_experiment(experiment: dict[str, Any] | None) -> dict[str, Any] | N
     """Return tiers with arms and effects; arms' accuracies as fractions, effects in points (pp).
 
     Returns:
-        primary (the tier that gives the verdict), seeds, facts, audit, agreement and tiers [{tier,
-        arms, effects, facts, and what LISTS and DOCUMENTS name}]. Churn, Shapley values and doses
-        are in points too. Arms of sets of groups are left out: their Shapley values tell of them.
+        primary (the tier that gives the verdict), seeds, facts, audit, agreement, yardstick (where
+        measured) and tiers [{tier, arms, effects, facts, look (where looked at), and what LISTS and
+        DOCUMENTS name}]. Churn, Shapley values and doses are in points too. Arms of sets of groups
+        are left out: their Shapley values tell of them.
     """
     if not experiment:
         return None
+    facts = experiment.get("facts") or {}
+    trees = sorted(describe_yardstick(facts), key=lambda row: rank_arm(str(row["arm"])))
     return {
+        **({"yardstick": trees} if trees else {}),
         "primary": name_primary(experiment),
         "seeds": experiment.get("seeds"),
-        "facts": experiment.get("facts") or {},
+        "facts": facts,
         "audit": _describe_audit(experiment.get("audit") or {}),
         "agreement": experiment.get("agreement") or {},
         "tiers": [_describe_tier(name, tier) for name, tier in _ranked(experiment)],
@@ -79,10 +85,12 @@ def _describe_tier(name: str, tier: dict[str, Any]) -> dict[str, Any]:
     lists["effects"] = [in_points(effect) for effect in lists["effects"]]
     lists["churn"] = [_scale_churn(row) for row in lists["churn"]]
     lists["shapley"] = [_scale(row) for row in lists["shapley"]]
-    known = {*LISTS, *DOCUMENTS}
+    known = {*LISTS, *DOCUMENTS, *APART}
     facts = {key: tier[key] for key in sorted(tier) if key not in known and key[-2:] != "_s"}
     documents = {key: tier.get(key) or {} for key in DOCUMENTS}
     documents["dose"] = _scale_dose(documents["dose"])
+    if look := describe_look(tier.get("look")):
+        documents["look"] = look
     return {"tier": name, **lists, **documents, "facts": facts}
 
 

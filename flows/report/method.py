@@ -143,8 +143,30 @@ def describe_occasion(run: RunData) -> dict[str, Any]:
             name: {key: tier[key] for key in ("cpu_s", "wall_s") if key in tier}
             for name, tier in sorted(tiers.items())
         },
+        "devices": {name: tell_device(tier) for name, tier in sorted(tiers.items())},
         "changes": _describe_changes(run.profile or {}),
     }
+
+
+def tell_device(tier: dict[str, Any]) -> dict[str, str]:
+    """Return in words what a tier asked of its device, and what was tried for it.
+
+    >>> tell_device({"processes": 2, "packing": {"1": 100.0, "2": 190.0}})
+    {'processes at once': '2 (steps a second with 1: 100, with 2: 190)'}
+    """
+    told = {}
+    if processes := tier.get("processes"):
+        rates = ", ".join(
+            f"with {n}: {rate:.3g}" for n, rate in (tier.get("packing") or {}).items()
+        )
+        told["processes at once"] = f"{processes}" + (f" (steps a second {rates})" if rates else "")
+    if probe := tier.get("device_probe"):
+        tried = (
+            f"{' '.join((one['layout'], one['precision'], one['engine']))} {one['step_ms']:.3g} ms"
+            for one in probe["trials"]
+        )
+        told["way of computing"] = f"{' '.join(probe['way'])} (a step: {', '.join(tried)})"
+    return told
 
 
 def _describe_changes(profile: dict[str, Any]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.report.effects import bounds, find_effect, interval
 from flows.report.figures import compact, number, signed
+from flows.report.looks import tell_look
 
 Fact = tuple[str, str, str, str]
 
@@ -55,6 +56,8 @@ def _list_facts(
     facts: list[Fact] = []
     if main:
         facts += _tell_main(main)
+    if look := tell_look(tier.get("look")):
+        facts.append(look)
     control = find_effect(tier, "cleaned", "random_drop")
     if control:
         note = "against dropping as many per class at random"

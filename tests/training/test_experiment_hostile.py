@@ -9,10 +9,11 @@ import torch
 from tests.training.test_experiment_end_to_end import SMALL, _decide, _images, _table, _write
 from training.arms import Arms
 from training.errors import TrainingError
-from training.experiment import ExperimentOptions, _agreement, compare
+from training.experiment import ExperimentOptions, compare
 from training.jobs import Place, plan_jobs, rows_digest, run_jobs
 from training.recipe import Recipe
 from training.store_arms import Comparison, load_comparison
+from training.telling import agree
 
 
 def _drop(frame: pl.DataFrame, where: pl.Expr, outcome: str = "dropped") -> pl.DataFrame:
@@ -167,7 +168,7 @@ def test_agreement_does_not_call_zero_a_direction(
         name: {"verdict": {"estimate": value, "word": "undecided"}}
         for name, value in zip(("probe", "train"), estimates, strict=True)
     }
-    told = _agreement(tiers)
+    told = agree(tiers)
     assert told is not None
     assert told["sign"] is sign
     assert said in told["sentence"]

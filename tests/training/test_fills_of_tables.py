@@ -17,7 +17,7 @@ from training.encoding import encoder_of
 from training.errors import DamageError, TrainingError
 from training.fills import Fills, as_type, fill_rows, read_fills
 from training.heads import Rows, train_heads
-from training.jobs import open_pool, share_pool
+from training.pool import open_pool, share_pool
 from training.recipe import Recipe
 from training.shards.damage import verify
 from training.shards.ledger import build_ledger

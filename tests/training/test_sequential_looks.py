@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from training.errors import TrainingError
-from training.sequential import LOOKS, boundaries, look, spend
+from training.sequential import LOOKS, boundaries, look, repeated_p, spend
 
 SIMULATIONS = 3000
 
@@ -71,3 +73,25 @@ def test_a_look_that_was_not_planned_is_refused() -> None:
     """Peeking in between is an error that names the planned counts."""
     with pytest.raises(TrainingError, match=r"got 7\)\. Looks: 6, 12, 24"):
         look(np.arange(7.0))
+
+
+@given(st.sampled_from(LOOKS), st.floats(0, 1), st.sampled_from([0.01, 0.025, 0.05, 0.2]))
+def test_adjusted_p_values_cross_where_the_look_does(count: int, p: float, alpha: float) -> None:
+    """A repeated p is below alpha exactly where p undercuts the look's level, and never below p."""
+    level = boundaries(LOOKS, alpha)[LOOKS.index(count)]
+    adjusted = repeated_p(p, count)
+    if abs(p - level) > 1e-6 * level:
+        assert (adjusted < alpha) == (p < level)
+    assert adjusted >= min(p, 0.999) * (1 - 1e-6)
+
+
+def test_one_planned_look_adjusts_nothing() -> None:
+    """Without looks before it a p value stays what it is."""
+    assert [repeated_p(p, 8, (8,)) for p in (0.001, 0.03, 0.6)] == pytest.approx([0.001, 0.03, 0.6])
+
+
+def test_rounding_is_no_certainty() -> None:
+    """Equal differences of one step of an accuracy do not stop: their spread is hidden, not 0."""
+    d = np.full(6, 0.004)
+    assert look(d).word == "stop"
+    assert look(d, grain=0.004).word == "continue"
