@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -16,11 +15,6 @@ Fill = Literal["keep", "drop", "median", "mode", "group", "knn", "iterative"]
 Packed = Literal["auto", 1, 2, 3, 4, 5, 6, 7, 8]
 Seeds = Annotated[int, Field(ge=5, le=64)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _same_as(default: object) -> Callable[[object], bool]:
-    """Say of a value that it is the default: a key that nobody set changes no run's digest."""
-    return lambda value: value == default
 
 
 class SourceSection(Section):
@@ -92,7 +86,6 @@ class SplitSection(Section):
     test_frac: float = Field(0.2, ge=0, lt=1, description="Share of samples for the test, 0..1.")
     pool: bool = Field(
         default=False,
-        exclude_if=lambda pool: not pool,  # runs that do not pool keep their digests
         description="Forget the splits that the source gives: all samples are divided.",
     )
 
@@ -301,23 +294,23 @@ class TrainingSection(Section):
         (), description="Columns of a table that no network reads: keys, what tells the label."
     )
     recipe: RecipeSection | None = Field(
-        None, exclude_if=_same_as(None), description="How networks learn: see [training.recipe]."
+        None, description="How networks learn: see [training.recipe]."
     )
     yardstick: Literal["auto", "on", "off"] = Field(
-        "auto", exclude_if=_same_as("auto"),
+        "auto",
         description="Boosted trees beside a table's networks; auto: where they cost little.",
     )  # fmt: skip
     probe: Literal["auto", "on", "off"] = Field(
-        "auto", exclude_if=_same_as("auto"),
+        "auto",
         description="Try how images are computed fastest, once for all arms; auto: on a GPU.",
     )  # fmt: skip
     looks: tuple[Seeds, ...] = Field(
-        (), exclude_if=_same_as(()),
+        (),
         description="Counts of seeds, such as 6, 12, 24, at which a clear effect ends the training;"
         " in place of seeds.",
     )  # fmt: skip
     packed: Packed = Field(
-        "auto", exclude_if=_same_as("auto"),
+        "auto",
         description="Training processes that share a GPU; auto: as many as are fastest.",
     )  # fmt: skip
 

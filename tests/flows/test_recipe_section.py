@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flows.app.config import ConfigError, load_config, read_config
+from flows.app.config import ConfigError, read_config
 from flows.app.init_config import render
 from flows.app.learning import plan_experiment
 from flows.app.recipe_section import NetSection, RecipeSection
@@ -96,23 +96,6 @@ def test_wrong_ways_of_training_are_refused(training: dict[str, Any], said: str)
     """Looks, probe and packing tell what they allow."""
     (line,) = mistakes(training)
     assert said in line
-
-
-def test_keys_that_nobody_set_change_no_digest(tmp_path: Path) -> None:
-    """A configuration without the new keys is dumped as before, and they come back when set."""
-    plain = read_config(RIGHT)
-    assert not NEW & set(plain.model_dump()["training"])
-    file = tmp_path / "gristmill.toml"
-    file.write_text(
-        'version = 1\n[source]\npath = "photos"\n[training]\nlooks = [6, 12]\npacked = 2\n'
-        "[training.recipe]\nlr = 0.1\n[training.recipe.net]\nwidths = [8, 16]\n"
-    )
-    config = load_config(file)
-    again = read_config(config.model_dump(mode="json", exclude={"name", "base"}))
-    assert again.training == config.training
-    assert config.training.recipe is not None
-    told = config.training.recipe.model_dump(exclude_none=True)
-    assert PLAIN.change(told).net.widths == (8, 16)
 
 
 def test_packing_is_no_part_of_a_result() -> None:

@@ -13,7 +13,7 @@ import pytest
 from checks.core.errors import GristmillError, SourceError
 from checks.metrics import image
 from flows.app.cli import _dispatch
-from flows.app.config import load_config, read_config
+from flows.app.config import read_config
 from flows.app.resplitting import closing_lines, resplit
 from flows.app.store import RESPLITS, RunFolder, open_run
 from flows.report import build_report, render_html
@@ -180,14 +180,3 @@ def test_one_division_is_no_spread(tmp_path: Path) -> None:
     """Fewer than two divisions are refused before anything is read."""
     with pytest.raises(GristmillError, match="too few divisions"):
         resplit(str(tmp_path / "none.toml"), None, times=1, seeds=5)
-
-
-def test_pooling_leaves_other_digests_alone(tmp_path: Path) -> None:
-    """A configuration without `pool` has the digests that it had before there was one."""
-    path = tmp_path / "gristmill.toml"
-    path.write_text('version = 1\n[source]\npath = "x"\n')
-    config = load_config(path)
-    assert "pool" not in config.model_dump()["split"]
-    path.write_text('version = 1\n[source]\npath = "x"\n[split]\npool = true\n')
-    assert load_config(path).model_dump()["split"]["pool"] is True
-    assert load_config(path).result_digest != config.result_digest
