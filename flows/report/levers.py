@@ -16,9 +16,10 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
         seeds, order, zero (place of no gain in the picture, 0..200) and rows: lever, kind, cleaning
         (is it the cleaning itself), gain {estimate, low, high, p_by} in points of test accuracy,
         drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
-        at_least, at_most}: times sooner to raw's target, or None), cpu_s.
+        at_least, at_most}: times sooner to raw's target, or None), cpu_s, same (are its runs those
+        of raw, only at another price), rank (its number, from 1).
     """
-    rows = [_describe(row) for row in (levers or {}).get("rows") or []]
+    rows = [_describe(at, row) for at, row in enumerate((levers or {}).get("rows") or [], 1)]
     if not levers or not rows:
         return None
     ends = [row["gain"][end] for row in rows for end in ("low", "high")]
@@ -39,7 +40,7 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _describe(row: dict[str, Any]) -> dict[str, Any]:
+def _describe(at: int, row: dict[str, Any]) -> dict[str, Any]:
     found = row["final_acc"]
     gain = {key: 100 * (number(found.get(key)) or 0.0) for key in ("estimate", "low", "high")}
     kept = ("ratio", "low", "high", "at_least", "at_most")
@@ -51,6 +52,8 @@ def _describe(row: dict[str, Any]) -> dict[str, Any]:
         "steps": _pick(row.get("steps"), kept),
         "seconds": _pick(row.get("seconds"), kept),
         "cpu_s": number(row.get("cpu_s")),
+        "same": bool(row.get("same_runs")),
+        "rank": at,
     }
 
 

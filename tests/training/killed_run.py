@@ -22,6 +22,10 @@ RECIPES = {
         "train", 24, 32, 0.05, 5e-4, evals=4, optimiser="muon", schedule="wsd", flip=True,
         net=Net(widths=(8, 16), convs=3, residual=True, dropout=0.3),
     ),
+    "held": Recipe(
+        "train", 24, 32, 0.05, 5e-4, evals=4, sparsity=0.7, sparse_from=0.4, freeze=(0.5, 0.8),
+        net=Net(widths=(8, 16)),
+    ),
 }  # fmt: skip
 
 
