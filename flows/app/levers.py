@@ -21,6 +21,7 @@ from flows.app.learning import image_side, plan_experiment, read_comparison
 from flows.app.progress import terminal_bar
 from flows.app.store import RunFolder
 from flows.app.transfer import bring_weights
+from flows.report.levers import list_notes
 from training.arms import TrainingData
 from training.experiment import ExperimentOptions, choose_device, choose_recipe, tier_data
 from training.features import reduce
@@ -166,9 +167,9 @@ def tell_ratio(found: dict[str, Any] | None) -> str:
 
 
 def tell_levers(told: dict[str, Any]) -> str:
-    """Return in a sentence where cleaning stands.
+    """Return in a sentence where cleaning stands, and what must be known of other rows.
 
-    >>> row = {"lever": "cleaning", "kind": "data", "final_acc": {"estimate": 0.01, "low": 0.005}}
+    >>> row = {"lever": "cleaning", "final_acc": {"estimate": 0.01, "low": 0.005}}
     >>> tell_levers({"rows": [row]})
     'No other single change gained more test accuracy than cleaning.'
     """
@@ -183,19 +184,4 @@ def tell_levers(told: dict[str, Any]) -> str:
     if better:
         listed = ", ".join(better)
         said = f"More test accuracy than cleaning, with an interval above 0: {listed}."
-    if feeds := told.get("feeds"):
-        resident, loader, step = (1000 * feeds[name] for name in ("resident", "loader", "step"))
-        said += (
-            f" A batch costs {resident:.1f} ms of CPU from memory and {loader:.1f} ms from the "
-            f"shards; a step of raw's recipe {step:.0f} ms. The pixels are the same, so accuracy "
-            "and steps are so by construction."
-        )
-    if brought := told.get("transfer"):
-        said += (
-            f" {brought['taken']} of the network's {brought['of']} tensors were taken from "
-            f"{brought['name']}; learning those took {brought['cpu_s']:.0f} s of CPU, which no row "
-            "counts."
-        )
-    if any(row["kind"] == "sparsity" for row in rows):
-        said += " Weights at zero make no step cheaper: the kernels are dense."
-    return said
+    return " ".join([said, *list_notes(told)])

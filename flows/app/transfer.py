@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from flows.app.store import RunFolder
 from training.arms import TrainingData
 from training.errors import TrainingError
@@ -14,6 +16,8 @@ from training.store_arms import load_comparison
 from training.trail import Clock
 from training.transfer import as_channels, count_fitting, learn_weights, name_weights
 from training.weights import digest_file, place_of, read_weights, write_weights
+
+COST = "cpu_s"  # kept among the tensors that this run learnt
 
 
 def bring_weights(
@@ -36,15 +40,13 @@ def bring_weights(
     if data.images is None:
         raise TrainingError("levers --from", "only image networks can start from weights",
                             got=origin)  # fmt: skip
-    path, recipe, clock = Path(origin), choose_recipe(data, "train", options), Clock()
+    path, recipe = Path(origin), choose_recipe(data, "train", options)
     place.cache.mkdir(parents=True, exist_ok=True)
-    digest = (
-        _learn(path, data, options, place) if path.is_dir() else _copy(path, place.cache)
-    )  # fmt: skip
-    taken, of = count_fitting(read_weights(place_of(place.cache, digest)), data, recipe)
-    spent = clock.read()[0] if path.is_dir() else 0.0
+    digest = _learn(path, data, options, place) if path.is_dir() else _copy(path, place.cache)
+    tensors = read_weights(place_of(place.cache, digest))
+    taken, of = count_fitting(tensors, data, recipe)
     return {"name": path.resolve().name, "digest": digest, "taken": taken, "of": of,
-            "cpu_s": spent}  # fmt: skip
+            "cpu_s": float(tensors.get(COST, 0.0))}  # fmt: skip
 
 
 def _copy(path: Path, cache: Path) -> str:
@@ -71,6 +73,8 @@ def _learn(folder: Path, data: TrainingData, options: ExperimentOptions, place: 
     recipe = choose_recipe(rows, "train", options)
     digest = name_weights(rows, theirs.arms, recipe, place.device)
     if not place_of(place.cache, digest).is_file():
+        clock = Clock()
         learnt = learn_weights(rows, theirs.arms, recipe, place.device)
+        learnt[COST] = torch.tensor(clock.read()[0])
         write_weights(place_of(place.cache, digest), learnt)
     return digest

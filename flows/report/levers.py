@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flows.report.figures import number
@@ -13,9 +14,9 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the changes, best first, for table and picture; None where none were weighed.
 
     Returns:
-        seeds, order, zero (place of no gain in the picture, 0..200) and rows: lever, kind, cleaning
-        (is it the cleaning itself), gain {estimate, low, high, p_by} in points of test accuracy,
-        drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
+        seeds, order, notes, zero (place of no gain in the picture, 0..200) and rows: lever, kind,
+        cleaning (is it the cleaning itself), gain {estimate, low, high, p_by} in points of test
+        accuracy, drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
         at_least, at_most}: times sooner to raw's target, or None), cpu_s, same (are its runs those
         of raw, only at another price), rank (its number, from 1).
     """
@@ -36,8 +37,33 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
         }  # fmt: skip
     return {
         "seeds": levers.get("seeds"), "order": levers.get("order"), "zero": place(0.0),
-        "rows": rows,
+        "rows": rows, "notes": list_notes(levers),
     }  # fmt: skip
+
+
+def list_notes(levers: Mapping[str, Any]) -> list[str]:
+    """Return what must be known to read some of the rows, a sentence or two each.
+
+    >>> list_notes({"rows": [{"kind": "sparsity"}]})
+    ['Weights at zero make no step cheaper: the kernels are dense.']
+    """
+    notes = []
+    if feeds := levers.get("feeds"):
+        resident, loader, step = (1000 * feeds[name] for name in ("resident", "loader", "step"))
+        notes.append(
+            f"A batch costs {resident:.1f} ms of CPU from memory and {loader:.1f} ms from the "
+            f"shards, a step of raw's recipe {step:.0f} ms; the rows are the same either way, and "
+            "so are accuracy and steps."
+        )
+    if any(row.get("kind") == "sparsity" for row in levers["rows"]):
+        notes.append("Weights at zero make no step cheaper: the kernels are dense.")
+    if brought := levers.get("transfer"):
+        learnt = f"; learning them took {brought['cpu_s']:.0f} s of CPU, which no row counts"
+        notes.append(
+            f"{brought['taken']} of the network's {brought['of']} tensors but for its head were "
+            f"taken from {brought['name']}{learnt if brought['cpu_s'] else ''}."
+        )
+    return notes
 
 
 def _describe(at: int, row: dict[str, Any]) -> dict[str, Any]:

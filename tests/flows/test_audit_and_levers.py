@@ -73,7 +73,7 @@ def test_levers_of_a_run_are_ranked_and_kept(
     assert brought["taken"] == brought["of"]
     assert {f"starts from {name}", f"{name} frozen, a new head"} <= set(rows)
     assert (run / "runs" / f"weights-{brought['digest']}.npz").is_file()
-    assert f"tensors were taken from {name}" in seen.err
+    assert f"taken from {name}" in seen.err
 
 
 def test_only_images_start_from_a_cleaned_run_or_a_file(tmp_path: Path) -> None:
