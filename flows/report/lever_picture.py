@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,7 @@ from flows.report.charts import NARROW_PX, WIDE_PX, dress, name_picture
 from flows.report.vector import draw, token
 
 HEIGHT_PX = 320
-FAR = 4.0  # half the height that all may take, in units of what most changes move
-MOST = 0.8  # share of the changes that count as most
+USUAL, FAR = 0.8, 2.0  # the axis ends at twice what four changes of five do not exceed
 
 
 def draw_levers(report: Mapping[str, Any], *, narrow: bool) -> str | None:
@@ -21,17 +21,14 @@ def draw_levers(report: Mapping[str, Any], *, narrow: bool) -> str | None:
     drawn at its edge as a triangle that points there.
     """
     rows = [_place(row) for row in (report["levers"] or {"rows": []})["rows"] if row["seconds"]]
-    rows = [row for row in rows if row["low"] <= row["high"] and row["x"] > 0]
     if not rows:
         return None
-    reach = _reach(rows)
-    for row in rows:
-        row["y"] = min(max(row["gain"], -reach), reach)
-        row["low"], row["high"] = max(row["low"], -reach), min(row["high"], reach)
-        row["kind"] = "in" if row["y"] == row["gain"] else "up" if row["gain"] > 0 else "down"
     says = "; ".join(f"{row['name']}: {row['gain']:+.2f} points, {row['x']:.2f}" for row in rows)
-    size = (NARROW_PX if narrow else WIDE_PX, HEIGHT_PX)
-    spec = _plan(rows, reach, size)
+    ends = _fit(rows)
+    for row in rows:
+        row |= {name: min(max(row[name], ends[0]), ends[1]) for name in ("y", "low", "high")}
+        row["kind"] = "in" if row["y"] == row["gain"] else "up" if row["gain"] > 0 else "down"
+    spec = _plan(rows, ends, (NARROW_PX if narrow else WIDE_PX, HEIGHT_PX))
     says = f"Change of test accuracy, and times sooner at the target. {says}."
     return draw(spec, name=name_picture("levers", "all", narrow=narrow), says=says)
 
@@ -40,30 +37,30 @@ def _place(row: Mapping[str, Any]) -> dict[str, Any]:
     gain = row["gain"]
     return {
         "rank": str(row["rank"]), "name": row["lever"], "cleaning": row["cleaning"],
-        "gain": gain["estimate"], "low": gain["low"], "high": gain["high"],
+        "gain": gain["estimate"], "y": gain["estimate"], "low": gain["low"], "high": gain["high"],
         "x": row["seconds"]["ratio"],
     }  # fmt: skip
 
 
-def _reach(rows: list[dict[str, Any]]) -> float:
-    """Return the largest value on the axis: one change that ruins all must not flatten the rest."""
+def _fit(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """Return the ends of the axis; one change that ruins all must not flatten the rest."""
     sizes = sorted(abs(row["gain"]) for row in rows)
-    own = max((abs(row["low"]), abs(row["high"])) for row in rows if row["cleaning"]) if any(
-        row["cleaning"] for row in rows
-    ) else (0.0, 0.0)  # fmt: skip
-    most = FAR * sizes[int(MOST * (len(sizes) - 1))] / 2
-    whole = max(max(abs(row["low"]), abs(row["high"])) for row in rows)
-    return float(min(whole, max(most, *own)) or 1.0)
+    most = FAR * sizes[math.floor(USUAL * (len(sizes) - 1))]
+    most = max(most, *(max(-row["low"], row["high"]) for row in rows if row["cleaning"]), 0.1)
+    lows, highs = ([row[end] for row in rows] for end in ("low", "high"))
+    return max(-most, min(0.0, *lows)), min(most, max(0.1, *highs))
 
 
-def _plan(rows: list[dict[str, Any]], reach: float, size: tuple[int, int]) -> dict[str, Any]:
+def _plan(
+    rows: list[dict[str, Any]], ends: tuple[float, float], size: tuple[int, int]
+) -> dict[str, Any]:
     alt = importlib.import_module("altair")
     times = [row["x"] for row in rows]
-    ends = [min(0.9, *times) / 1.06, max(1.1, *times) * 1.06]
+    sides = [min(0.9, *times) / 1.06, max(1.1, *times) * 1.06]
     x = alt.X("x:Q", title="times sooner at the target, CPU seconds",
-              scale=alt.Scale(type="log", domain=ends, nice=False),
+              scale=alt.Scale(type="log", domain=sides, nice=False),
               axis=alt.Axis(format=".2~f", tickCount=max(3, size[0] // 120)))  # fmt: skip
-    y = {"title": None, "scale": alt.Scale(domain=[-reach, reach], nice=False),
+    y = {"title": None, "scale": alt.Scale(domain=list(ends), nice=False),
          "axis": alt.Axis(format="+.2~f", tickCount=7)}  # fmt: skip
 
     def chart(chosen: list[dict[str, Any]]) -> Any:
