@@ -14,11 +14,11 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the changes, best first, for table and picture; None where none were weighed.
 
     Returns:
-        seeds, order, notes, zero (place of no gain in the picture, 0..200) and rows: lever, kind,
-        cleaning (is it the cleaning itself), gain {estimate, low, high, p_by} in points of test
-        accuracy, drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low,
-        high, at_least, at_most}: times sooner to raw's target, or None), cpu_s, same (are its runs those
-        of raw, only at another price), rank (its number, from 1).
+        seeds, order, notes (sentences), zero (place of no gain in the picture, 0..200) and rows:
+        rank (from 1), lever, kind, cleaning (is it the cleaning itself), same (are its runs those
+        of raw, at another price), gain {estimate, low, high, p_by} in points of test accuracy,
+        drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
+        at_least, at_most}: times sooner to raw's target, or None), cpu_s.
     """
     rows = [_describe(at, row) for at, row in enumerate((levers or {}).get("rows") or [], 1)]
     if not levers or not rows:
