@@ -66,7 +66,7 @@ def list_levers(recipe: Recipe, data: TrainingData, arms: Arms) -> tuple[Lever, 
               {"weight_decay": 4 * recipe.weight_decay}),
         Lever("label smoothing .1", "regularisation", {"label_smoothing": 0.1}),
         Lever("hardest half of each batch", "curriculum", hard),
-        Lever("the same after cleaning", "curriculum", hard, arm=CLEANED, versus=CLEANED),
+        Lever("hardest half, cleaned rows", "curriculum", hard, arm=CLEANED, versus=CLEANED),
         Lever("four weights of five at zero", "sparsity", {"sparsity": 0.8}),
         *(_of_tables(recipe, data) if data.images is None else _of_images(recipe)),
     )  # fmt: skip
@@ -77,7 +77,7 @@ def _of_dropping(arms: Arms) -> tuple[Lever, ...]:
     """The control of a cleaning that drops or down-weights something."""
     raw, cleaned = arms.raw, arms.cleaned
     same = np.array_equal(raw.keep, cleaned.keep) and np.array_equal(raw.weights, cleaned.weights)
-    return () if same else (Lever("random drop of that size", "data", arm=RANDOM_DROP),)
+    return () if same else (Lever("random drop as large", "data", arm=RANDOM_DROP),)
 
 
 def _of_images(recipe: Recipe) -> tuple[Lever, ...]:

@@ -215,7 +215,7 @@ def weigh_feeds(feeds: Sequence[Mapping[str, float]], step_s: float, steps: int)
     >>> weigh_feeds([{"resident": 1.0, "loader": 2.0}] * 2, 9.0, 5)["seconds"]["ratio"]
     0.9
     """
-    dearer = [step_s - one["resident"] + one["loader"] for one in feeds]
+    dearer = [max(0.0, step_s - one["resident"]) + one["loader"] for one in feeds]
     got = mean_t(np.log(step_s / np.array(dearer)))
     ratio, low, high = (round(float(np.exp(v)), 12) for v in (got.estimate, got.low, got.high))
     even = {"n": len(feeds), "at_least": False, "at_most": False}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -19,21 +20,20 @@ from flows.app.config import Config
 from flows.app.launch import run_station
 from flows.app.learning import image_side, plan_experiment, read_comparison
 from flows.app.progress import terminal_bar
-from flows.app.store import RunFolder
+from flows.app.store import LEVERS, RunFolder
 from flows.app.transfer import bring_weights
 from flows.report.levers import list_notes
 from training.arms import TrainingData
 from training.experiment import ExperimentOptions, choose_device, choose_recipe, tier_data
 from training.features import reduce
 from training.feeding import time_feeds
-from training.jobs import Place
+from training.jobs import Place, repeatable
 from training.levers import OWN_FEATURES, Lever, list_levers, start_levers
 from training.shards.manifest import read_manifest
 from training.store_arms import Comparison
 from training.trail import Clock
 from training.weighing import Reading, guard_order, rank, weigh_feeds, weigh_levers
 
-FILE = "levers.json"
 OWN_WIDTH = 256  # leading components of the user's features
 
 
@@ -82,10 +82,11 @@ def pull_levers(
     if data.images is not None and (not only or "loading" in only):
         step_s = rows[0]["cpu_s_versus"] / recipe.steps
         feeds = _time_feeds(config, run, recipe.batch_size, seeds)
-        told["feeds"] = {**feeds[-1], "step": step_s}
+        typical = {name: float(np.median([one[name] for one in feeds])) for name in feeds[0]}
+        told["feeds"] = {**typical, "step": step_s}
         rows.append(weigh_feeds(feeds, step_s, recipe.steps))
     told["rows"] = rank(rows, order)
-    run.write_json(FILE, told)
+    run.write_json(LEVERS, told)
     return told
 
 
@@ -94,10 +95,12 @@ def _time_feeds(
 ) -> list[dict[str, float]]:
     manifest = str(run.read_json("clean.json")["raw_manifest"])
     raw, side = read_manifest(run.file("shards"), manifest), image_side(config, run)
-    return [
-        time_feeds(run.file("shards"), raw, image_size=side, batch_size=batch_size)
-        for _ in range(times)
-    ]
+    with repeatable(torch.device("cpu")):  # on one thread, as runs are trained
+        told = [
+            time_feeds(run.file("shards"), raw, image_size=side, batch_size=batch_size)
+            for _ in range(times + 1)
+        ]
+    return told[1:]  # the first one warms up
 
 
 def _read(

@@ -19,7 +19,7 @@ from flows.app.config import Config, digest
 from flows.app.costs import counted
 from flows.app.intake import open_data, reread
 from flows.app.progress import Progress, quiet
-from flows.app.store import SUGGESTIONS, RunFolder, file_digest
+from flows.app.store import LEVERS, SUGGESTIONS, RunFolder, file_digest
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
@@ -229,7 +229,8 @@ def report(config: Config, run: RunFolder, progress: Progress | None = None) -> 
     from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.report import build_report, write_report  # noqa: PLC0415 - draws charts
 
-    made = [*_made(run, "profile", "check", "clean", "compare"), run.digest_of(SUGGESTIONS)]
+    made = _made(run, "profile", "check", "clean", "compare")
+    made = [*made, *map(run.digest_of, (SUGGESTIONS, LEVERS))]
     inputs = _digest(config.section_digest("report"), _file(config, config.truth.path), *made)
     if run.fresh("report", inputs):
         return _skipped("report")

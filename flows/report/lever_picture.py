@@ -10,7 +10,8 @@ from typing import Any
 from flows.report.charts import NARROW_PX, WIDE_PX, dress, name_picture
 from flows.report.vector import draw, token
 
-HEIGHT_PX = 320
+HEIGHT_PX = 360
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
 USUAL, FAR = 0.8, 2.0  # the axis ends at twice what four changes of five do not exceed
 
 
@@ -37,6 +38,7 @@ def _place(row: Mapping[str, Any]) -> dict[str, Any]:
     gain = row["gain"]
     return {
         "rank": str(row["rank"]), "name": row["lever"], "cleaning": row["cleaning"],
+        "right": row["rank"] % 2 == 1 or row["cleaning"],
         "gain": gain["estimate"], "y": gain["estimate"], "low": gain["low"], "high": gain["high"],
         "x": row["seconds"]["ratio"],
     }  # fmt: skip
@@ -57,33 +59,41 @@ def _plan(
     alt = importlib.import_module("altair")
     times = [row["x"] for row in rows]
     sides = [min(0.9, *times) / 1.06, max(1.1, *times) * 1.06]
+    ticks = [tick for tick in TICKS if sides[0] <= tick <= sides[1]]
     x = alt.X("x:Q", title="times sooner at the target, CPU seconds",
               scale=alt.Scale(type="log", domain=sides, nice=False),
-              axis=alt.Axis(format=".2~f", tickCount=max(3, size[0] // 120)))  # fmt: skip
+              axis=alt.Axis(format=".2~f", values=ticks))  # fmt: skip
     y = {"title": None, "scale": alt.Scale(domain=list(ends), nice=False),
          "axis": alt.Axis(format="+.2~f", tickCount=7)}  # fmt: skip
-
-    def chart(chosen: list[dict[str, Any]]) -> Any:
-        return alt.Chart(alt.Data(values=chosen)).encode(x=x)
-
     even = {"color": token("muted"), "strokeWidth": 1}
     layers = [
         alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(**even).encode(y=alt.Y("y:Q", **y)),
         alt.Chart(alt.Data(values=[{"x": 1}])).mark_rule(**even).encode(x=x),
+        *_draw([row for row in rows if not row["cleaning"]], x, y, cleaning=False),
+        *_draw([row for row in rows if row["cleaning"]], x, y, cleaning=True),
     ]
-    for mine, colour in ((False, token("other")), (True, token("cleaned"))):
-        chosen = [row for row in rows if row["cleaning"] == mine]
-        line = chart(chosen).mark_rule(color=colour, strokeWidth=2.5 if mine else 1.2)
-        layers.append(line.encode(y=alt.Y("low:Q", **y), y2="high:Q"))
-        for kind, shape in (("in", "circle"), ("up", "triangle-up"), ("down", "triangle-down")):
-            if some := [row for row in chosen if row["kind"] == kind]:
-                mark = {"shape": shape, "size": 110 if mine else 44, "opacity": 1, "filled": True}
-                point = chart(some).mark_point(color=colour, **mark)
-                layers.append(point.encode(y=alt.Y("y:Q", **y)))
-        label = {"align": "left", "dx": 8 if mine else 6, "dy": -5, "fontSize": 11}
-        bold = {"fontSize": 13, "fontWeight": "bold"} if mine else {}
-        text = chart(chosen).mark_text(
-            color=colour if mine else token("muted"), **{**label, **bold}
-        )
-        layers.append(text.encode(y=alt.Y("y:Q", **y), text="name:N" if mine else "rank:N"))
     return dress(alt.layer(*layers), *size)
+
+
+def _draw(rows: list[dict[str, Any]], x: Any, y: dict[str, Any], *, cleaning: bool) -> list[Any]:
+    """Return the layers of some changes: intervals, points, and names beside them."""
+    alt = importlib.import_module("altair")
+
+    def chart(chosen: list[dict[str, Any]]) -> Any:
+        return alt.Chart(alt.Data(values=chosen)).encode(x=x, y=alt.Y("y:Q", **y))
+
+    colour = token("cleaned" if cleaning else "other")
+    thin = {"strokeWidth": 2.5} if cleaning else {"strokeWidth": 1.2, "opacity": 0.5}
+    spans = alt.Chart(alt.Data(values=rows)).mark_rule(color=colour, **thin)
+    layers = [spans.encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q")]
+    for kind, shape in (("in", "circle"), ("up", "triangle-up"), ("down", "triangle-down")):
+        if some := [row for row in rows if row["kind"] == kind]:
+            mark = {"shape": shape, "size": 110 if cleaning else 44, "opacity": 1, "filled": True}
+            layers.append(chart(some).mark_point(color=colour, **mark))
+    bold = {"fontSize": 13, "fontWeight": "bold", "color": colour}
+    plain = {"fontSize": 11, "color": token("muted")}
+    for right, side in ((True, {"align": "left", "dx": 7}), (False, {"align": "right", "dx": -6})):
+        if some := [row for row in rows if row["right"] == right]:
+            text = chart(some).mark_text(dy=-5, **side, **(bold if cleaning else plain))
+            layers.append(text.encode(text="name:N" if cleaning else "rank:N"))
+    return layers

@@ -55,6 +55,8 @@ def list_notes(levers: Mapping[str, Any]) -> list[str]:
             f"shards, a step of raw's recipe {step:.0f} ms; the rows are the same either way, and "
             "so are accuracy and steps."
         )
+    if after := [row["lever"] for row in levers["rows"] if row.get("versus") == "cleaned"]:
+        notes.append(f"Compared with cleaned rows, not with raw: {', '.join(after)}.")
     if any(row.get("kind") == "sparsity" for row in levers["rows"]):
         notes.append("Weights at zero make no step cheaper: the kernels are dense.")
     if brought := levers.get("transfer"):

@@ -13,9 +13,9 @@ import torch
 
 from flows.app.auditing import audit_harness, show_audit, tell_audit
 from flows.app.cli import _dispatch
-from flows.app.levers import FILE, _read_features
+from flows.app.levers import _read_features
 from flows.app.outcome import Outcome
-from flows.app.store import RunFolder
+from flows.app.store import LEVERS, RunFolder
 from flows.app.transfer import bring_weights
 from tests.training.test_heads_batched import clouds
 from tests.training.test_trainer_runs import CPU, bars
@@ -66,7 +66,7 @@ def test_levers_of_a_run_are_ranked_and_kept(
     kinds = {"data", "learning rate", "loading", TRANSFER}
     assert {row["kind"] for row in told["rows"]} == kinds
     assert "cleaning" in rows
-    assert json.loads((run / FILE).read_text()) == told
+    assert json.loads((run / LEVERS).read_text()) == told
     assert told["feeds"]["loader"] > 0
     assert rows["rows read from the shards"]["cpu_s"] > 0
     brought, name = told["transfer"], cleaned[1].run.name
@@ -74,6 +74,11 @@ def test_levers_of_a_run_are_ranked_and_kept(
     assert {f"starts from {name}", f"{name} frozen, a new head"} <= set(rows)
     assert (run / "runs" / f"weights-{brought['digest']}.npz").is_file()
     assert f"taken from {name}" in seen.err
+    assert _dispatch(["report", str(run)]) == 0
+    assert 'id="levers"' in (run / "report.html").read_text()
+    (run / LEVERS).unlink()
+    assert _dispatch(["report", str(run)]) == 0
+    assert 'id="levers"' not in (run / "report.html").read_text()
 
 
 def test_only_images_start_from_a_cleaned_run_or_a_file(tmp_path: Path) -> None:

@@ -146,12 +146,12 @@ def test_a_cleaning_that_drops_nothing_has_no_random_drop() -> None:
     readings, arms = _table()
     data = readings["train"].data
     named = {lever.name for lever in list_levers(TABLE, data, arms)}
-    assert "random drop of that size" in named
+    assert "random drop as large" in named
     same = Arms(arms.raw, replace(arms.raw, name="cleaned"))
     bare = replace(data, codes=None, levels=())
     gone = named - {lever.name for lever in list_levers(TABLE, bare, same)}
     vectors = {"category vectors twice as wide", "categories one-hot, no vectors"}
-    assert gone == {"random drop of that size"} | (vectors if data.levels else set())
+    assert gone == {"random drop as large"} | (vectors if data.levels else set())
 
 
 def test_weights_from_elsewhere_are_two_levers_where_they_fit() -> None:
