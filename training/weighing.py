@@ -54,8 +54,11 @@ def weigh_levers(
     cache.
 
     Raises:
-        TrainingError: if an arm cannot be trained on, or a worker died.
+        TrainingError: if there are fewer than 2 seeds, an arm cannot be trained on, or a worker
+            died.
     """
+    if seeds < 2:  # noqa: PLR2004 - an interval needs two
+        raise TrainingError("levers", "too few seeds", got=seeds, allowed="At least 2.")
     runs = _run_all(readings, arms, levers, place, seeds=seeds, progress=progress)
     rows = []
     for lever in levers:

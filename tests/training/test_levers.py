@@ -234,6 +234,13 @@ def test_steps_are_compared_up_to_where_both_curves_go() -> None:
     assert other[0] is short
 
 
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    """A single seed is refused before anything is trained."""
+    readings, arms = _table()
+    with pytest.raises(TrainingError, match=r"too few seeds \(got 1\). At least 2"):
+        weigh_levers(readings, arms, [], Place(tmp_path, 1, torch.device("cpu")), seeds=1)
+
+
 def test_an_unknown_order_is_one_clear_error() -> None:
     """The table is ranked by accuracy, steps or seconds, and by nothing else."""
     with pytest.raises(TrainingError, match=r"no such order \(got 'luck'\). Orders: accuracy"):
