@@ -88,7 +88,7 @@ def _of_images(recipe: Recipe) -> tuple[Lever, ...]:
         Lever("no augmentation", "augmentation", {"translate_px": 0, "flip": False}),
         Lever("mirroring" if not recipe.flip else "no mirroring", "augmentation",
               {"flip": not recipe.flip}),
-        *(_of_small_nets(recipe.net) if recipe.net.name == "small" else _of_resnets(recipe.net)),
+        *(_of_small_nets(recipe.net) if recipe.net.name == "small" else _of_resnets(recipe)),
         Lever("dropout .2", "regularisation", {"net": {"dropout": 0.2}}),
         Lever("full precision" if low else "bfloat16", "precision",
               {"precision": "fp32" if low else "bf16"}),
@@ -109,9 +109,11 @@ def _of_small_nets(net: Net) -> tuple[Lever, ...]:
     )  # fmt: skip
 
 
-def _of_resnets(net: Net) -> tuple[Lever, ...]:
+def _of_resnets(recipe: Recipe) -> tuple[Lever, ...]:
+    net = recipe.net
+    fewer = {"freeze": recipe.freeze[: len(net.widths)]} if recipe.freeze else {}
     return (
-        Lever("the small network", "depth", {"net": {"name": "small"}}),
+        Lever("the small network", "depth", {"net": {"name": "small"}, **fewer}),
         Lever("twice the width", "width", {"net": {"width": 2 * net.width}}),
         Lever("half the width", "width", {"net": {"width": max(1, net.width // 2)}}),
     )

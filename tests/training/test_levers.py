@@ -113,7 +113,9 @@ RECIPES = (
     IMAGE, replace(IMAGE, net=Net("resnet18", width=8), precision="bf16", schedule="wsd"),
     replace(IMAGE, net=Net(widths=(8,), convs=1, dropout=0.2), optimiser="muon", weight_decay=0.0),
     replace(IMAGE, net=Net(residual=True), label_smoothing=0.1, batch_size=2, flip=True),
-    replace(IMAGE, translate_px=0), TABLE, replace(TABLE, members=8, hidden=1, embedding=0),
+    replace(IMAGE, translate_px=0, sparsity=0.8),
+    replace(IMAGE, net=Net("resnet18", width=8), freeze=(0.2, 0.4, 0.6, 0.8)),
+    TABLE, replace(TABLE, members=8, hidden=1, embedding=0),
 )  # fmt: skip
 
 
@@ -126,7 +128,8 @@ def test_every_lever_of_any_recipe_changes_what_it_names(recipe: Recipe) -> None
     assert levers[0] == Lever("cleaning", "data", arm="cleaned")
     assert len({lever.name for lever in levers}) == len(levers)
     kinds = {lever.kind for lever in levers}
-    common = {"data", "batch size", "learning rate", "schedule", "curriculum", "sparsity"}
+    common = {"data", "batch size", "learning rate", "schedule", "curriculum"}
+    assert ("sparsity" in kinds) == (not recipe.sparsity)
     assert common | {"regularisation", "width", "depth"} <= kinds
     if data.images is not None:
         assert {"optimiser", "augmentation", "precision", "freezing, transfer"} <= kinds
