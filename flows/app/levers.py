@@ -140,7 +140,7 @@ def show_levers(told: dict[str, Any], *, as_json: bool) -> None:
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
         title=f"One change at a time, {told['seeds']} paired seeds, best by {told['order']} first",
     )  # fmt: skip
-    table.add_column("change")
+    table.add_column("change", overflow="fold")
     for name in ("accuracy, pp", "sooner, steps", "sooner, CPU s", "CPU s"):
         table.add_column(name, no_wrap=True, justify="right")
     for row in told["rows"]:
