@@ -112,7 +112,10 @@ def _run_all(
     seeds: int,
     progress: Progress | None,
 ) -> dict[_Key, list[Run]]:
-    """The runs of every (tier, arm, change), each once, in one pool of workers a tier."""
+    """The runs of every (tier, arm, change), each once, in one pool of workers a tier.
+
+    Seed after seed, so that a machine that slows down slows all levers alike.
+    """
     wanted: dict[_Key, Change] = {("train", PILOT, _key({})): {}}
     for lever in levers:
         wanted["train", lever.versus, _key(lever.versus_change)] = lever.versus_change
@@ -129,6 +132,7 @@ def _run_all(
     for tier, reading in readings.items():
         own = {name: jobs for name, jobs in planned.items() if name[0] == tier}
         jobs = [job for part in own.values() for job in part]
+        jobs.sort(key=lambda job: job.runs[0][1])
         start = before
 
         def tell(done: int, _of: int, start: int = start) -> None:
@@ -136,8 +140,9 @@ def _run_all(
                 progress(start + done, total)
 
         runs = iter(run_jobs(reading.data, arms, jobs, place, tell))
+        done = {job.digest: [next(runs) for _ in job.runs] for job in jobs}
         for name, part in own.items():
-            found[name] = [next(runs) for job in part for _ in job.runs]
+            found[name] = [run for job in part for run in done[job.digest]]
         before += len(jobs)
     return found
 

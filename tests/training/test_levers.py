@@ -1,5 +1,6 @@
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,12 @@ from hypothesis import strategies as st
 
 from tests.training.test_experiment_end_to_end import _images
 from tests.training.test_heads_batched import clouds
-from training.arms import Arms, raw_arm
+from training.arms import Arms, TrainingData, raw_arm
 from training.curriculum import weigh_hardest
 from training.errors import TrainingError
 from training.experiment import tier_data
 from training.heads import Rows, train_heads
-from training.jobs import Place
+from training.jobs import Job, Place, run_jobs
 from training.learner import Learner
 from training.levers import Lever, list_levers, offers, pull, start_levers
 from training.models import Net
@@ -235,6 +236,24 @@ def test_steps_are_compared_up_to_where_both_curves_go() -> None:
     assert one[0].steps.tolist() == other[0].steps.tolist() == [0, 10]
     assert one[0].val_acc.tolist() == [0, 0.5]
     assert other[0] is short
+
+
+def test_levers_are_trained_seed_after_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No lever's runs are all early or all late; each row still gets its own runs."""
+    one, seen = _images(), []
+    levers = (Lever("cleaning", "data", arm="cleaned"), Lever("x", "", {"lr": 1e-9}))
+    place = Place(tmp_path, 1, torch.device("cpu"))
+
+    def watch(data: TrainingData, arms: Arms, jobs: list[Job], *rest: Any) -> list[Run]:
+        seen.extend(job.runs[0] for job in jobs)
+        return run_jobs(data, arms, jobs, *rest)
+
+    monkeypatch.setattr("training.weighing.run_jobs", watch)
+    rows = weigh_levers({"train": Reading(one.data, IMAGE)}, one.arms, levers, place, seeds=2)
+    assert [seed for _, seed in seen] == [0] * 4 + [1] * 4
+    assert rows[1]["final_acc"]["estimate"] < rows[0]["final_acc"]["estimate"]
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
