@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from flows.report.vector import draw, token
 
 HEIGHT_PX = 360
 TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
-USUAL, FAR = 0.8, 2.0  # the axis ends at twice what four changes of five do not exceed
 
 
 def draw_levers(report: Mapping[str, Any], *, narrow: bool) -> str | None:
@@ -25,7 +23,7 @@ def draw_levers(report: Mapping[str, Any], *, narrow: bool) -> str | None:
     if not rows:
         return None
     says = "; ".join(f"{row['name']}: {row['gain']:+.2f} points, {row['x']:.2f}" for row in rows)
-    ends = _fit(rows)
+    ends = report["levers"]["ends"]
     for row in rows:
         row |= {name: min(max(row[name], ends[0]), ends[1]) for name in ("y", "low", "high")}
         row["kind"] = "in" if row["y"] == row["gain"] else "up" if row["gain"] > 0 else "down"
@@ -42,15 +40,6 @@ def _place(row: Mapping[str, Any]) -> dict[str, Any]:
         "gain": gain["estimate"], "y": gain["estimate"], "low": gain["low"], "high": gain["high"],
         "x": row["seconds"]["ratio"],
     }  # fmt: skip
-
-
-def _fit(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    """Return the ends of the axis; one change that ruins all must not flatten the rest."""
-    sizes = sorted(abs(row["gain"]) for row in rows)
-    most = FAR * sizes[math.floor(USUAL * (len(sizes) - 1))]
-    most = max(most, *(max(-row["low"], row["high"]) for row in rows if row["cleaning"]), 0.1)
-    lows, highs = ([row[end] for row in rows] for end in ("low", "high"))
-    return max(-most, min(0.0, *lows)), min(most, max(0.1, *highs))
 
 
 def _plan(

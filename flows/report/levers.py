@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.report.figures import number
 
+USUAL, FAR, LEAST = 0.8, 2.0, 0.1  # twice what four changes of five do not exceed; points
 PICTURE = 200  # width of the picture of one interval
 
 
@@ -14,7 +16,8 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the changes, best first, for table and picture; None where none were weighed.
 
     Returns:
-        seeds, order, notes (sentences), zero (place of no gain in the picture, 0..200) and rows:
+        seeds, order, notes (sentences), ends (of the axis of gains, points), zero (place of no
+        gain in the picture, 0..200) and rows:
         rank (from 1), lever, kind, cleaning (is it the cleaning itself), same (are its runs those
         of raw, at another price), gain {estimate, low, high, p_by} in points of test accuracy,
         drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
@@ -23,12 +26,11 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     rows = [_describe(at, row) for at, row in enumerate((levers or {}).get("rows") or [], 1)]
     if not levers or not rows:
         return None
-    ends = [row["gain"][end] for row in rows for end in ("low", "high")]
-    least, most = min(0.0, *ends), max(0.0, *ends)
-    span = (most - least) or 1.0
+    least, most = fit_gains(rows)
 
     def place(value: float) -> float:
-        return float(round(PICTURE * (value - least) / span, 1))
+        inside = min(max(value, least), most)
+        return float(round(PICTURE * (inside - least) / (most - least), 1))
 
     for row in rows:
         gain = row["gain"]
@@ -36,9 +38,23 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
             "low": place(gain["low"]), "high": place(gain["high"]), "at": place(gain["estimate"])
         }  # fmt: skip
     return {
-        "seeds": levers.get("seeds"), "order": levers.get("order"), "zero": place(0.0),
+        "seeds": levers.get("seeds"), "order": levers.get("order"), "ends": (least, most),
+        "zero": place(0.0),
         "rows": rows, "notes": list_notes(levers),
     }  # fmt: skip
+
+
+def fit_gains(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the ends of an axis of gains, with 0 and all of cleaning's interval between them.
+
+    One change that ruins all must not flatten the rest: it stands at the edge.
+    """
+    gains = [row["gain"] for row in rows]
+    sizes = sorted(abs(gain["estimate"]) for gain in gains)
+    own = [max(-row["gain"]["low"], row["gain"]["high"]) for row in rows if row["cleaning"]]
+    most = max(FAR * sizes[math.floor(USUAL * (len(sizes) - 1))], *own, LEAST)
+    low, high = (pick(gain[end] for gain in gains) for pick, end in ((min, "low"), (max, "high")))
+    return max(-most, min(0.0, low)), min(most, max(LEAST, high))
 
 
 def list_notes(levers: Mapping[str, Any]) -> list[str]:
