@@ -92,10 +92,11 @@ class Learning:
     model: nn.Module
     average: Average
     movers: list[Optimiser]
+    more: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that training changes, to be saved or written over."""
-        return training_state(self.model, self.average, self.movers)
+        return {**training_state(self.model, self.average, self.movers), **self.more}
 
     def go_on(self, step: int) -> None:
         """Count the steps that the written tensors have taken."""

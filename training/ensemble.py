@@ -41,7 +41,7 @@ class Ensemble(nn.Module):
     ) -> None:
         super().__init__()
         width = recipe.embedding if levels else 0
-        sizes = [inputs + width * len(levels), recipe.hidden, recipe.hidden]
+        sizes = [inputs + width * len(levels), *[recipe.hidden] * recipe.layers]
         k, self.count, self.classes = recipe.members, len(seeds), classes
         drawn = [_draw(seed, sizes, classes, k, sum(levels) * width) for seed in seeds]
         signs, *layers, last, flat = [torch.stack(parts) for parts in zip(*drawn, strict=True)]

@@ -24,6 +24,7 @@ from training.dynamics import Watch
 from training.ensemble import Ensemble, mean_logits
 from training.optim import AdamW, Average
 from training.recipe import Recipe
+from training.sparsity import Sparse
 from training.stacked import stacked_linear, stacked_relu
 from training.trail import Trail
 from training.trainer import Run, conclude, curve_rows, finished, score
@@ -55,7 +56,7 @@ Note = Callable[[Batch, Tensor], None]
 
 
 class Heads(nn.Module):
-    """M two-layer perceptrons (D -> hidden -> hidden -> classes) as stacked weights.
+    """M perceptrons (D -> hidden -> hidden -> classes) as stacked weights.
 
     levels and embedding: each of K category columns adds a learnt vector to the D numbers.
     Each member's start is a function of its seed alone.
@@ -71,7 +72,8 @@ class Heads(nn.Module):
     ) -> None:
         super().__init__()
         width = recipe.embedding if levels else 0
-        sizes = [inputs + width * len(levels), recipe.hidden, recipe.hidden, classes]
+        hidden = [recipe.hidden] * recipe.layers
+        sizes = [inputs + width * len(levels), *hidden, classes]
         shapes = list(pairwise(sizes))
         self.count, self.classes = len(seeds), classes
         drawn = [_draw(seed, shapes, sum(levels) * width) for seed in seeds]
@@ -204,8 +206,9 @@ def fit_heads(
     heads = heads.to(rows.device)
     average = Average(heads.parameters(), recipe.ema_share * recipe.steps)
     mover = AdamW(list(heads.parameters()), recipe.lr, recipe.weight_decay)
+    sparse = Sparse(heads.weights[: recipe.layers], average, recipe, stacked=True)
     if trail is not None:
-        trail.begin(Learning(heads, average, [mover]))
+        trail.begin(Learning(heads, average, [mover], sparse.named()))
     begun, due = 0 if trail is None else trail.step, set(recipe.eval_steps())
     feed = _feed(rows, runs, keys, recipe.batch_size, begun)
 
@@ -220,6 +223,7 @@ def fit_heads(
         if step < recipe.steps:
             batch, factor = next(feed), recipe.factor(step)
             logits = _advance(heads, mover, batch, recipe, factor)
+            sparse.hold(step + 1)
             if note is not None:
                 note(batch, logits)
             average.update()

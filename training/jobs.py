@@ -34,6 +34,7 @@ from training.recipe import Recipe
 from training.shards.store import write_atomic
 from training.shards.workers import follow_parent
 from training.trainer import Pictures, Run, train
+from training.weights import read_start
 
 ENGINE = 5  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
@@ -265,8 +266,9 @@ def _execute(arms: Arms, resident: Pictures | Rows, job: Job, cache: Path) -> No
     if isinstance(resident, Rows):
         runs = train_heads(resident, drawn, job.recipe, saved[0])
     else:
+        start = read_start(cache, job.recipe.start)
         runs = [
-            train(resident, arm, seed, job.recipe, kept)
+            train(resident, arm, seed, job.recipe, kept, start=start)
             for (arm, seed), kept in zip(drawn, saved, strict=True)
         ]
     columns: dict[str, Any] = {

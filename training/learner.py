@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,12 @@ from torch.nn import functional
 from training.augment import augment, dropout_scale
 from training.checkpoint import go_on, training_state
 from training.curriculum import weigh_hardest
-from training.models import Network, build
+from training.errors import TrainingError
+from training.models import Network, build, filter_banks
 from training.optim import Average, optimisers
 from training.recipe import Recipe
+from training.sparsity import Sparse
+from training.weights import take_over
 
 Longs = NDArray[np.int64]
 Forward = Callable[..., Any]
@@ -26,20 +29,39 @@ class Learner:
     """A network, keyed by `key` alone in its start and by (key, epoch, sample) in all that moves.
 
     wrapped: what is called in training, the network itself unless it is set to a compiled or a
-    distributed one.
+    distributed one. start: the weights that the recipe names; the network's head is its own.
+
+    Raises:
+        TrainingError: if the recipe's `start` was not handed over, or it freezes more blocks than
+            the network has.
     """
 
-    def __init__(
-        self, filters: Tensor, classes: int, key: int, recipe: Recipe, device: torch.device
+    def __init__(  # noqa: PLR0917 - what a network is made of
+        self,
+        filters: Tensor,
+        classes: int,
+        key: int,
+        recipe: Recipe,
+        device: torch.device,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.recipe, self.key, self.device = recipe, key, device
         self.net: Network = build(
             filters, classes, key, device, recipe.net, layout=recipe.memory_format
         )
+        if recipe.start and start is None:
+            raise TrainingError("recipe.start", "these weights are not here", got=recipe.start)
+        if len(recipe.freeze) > (most := len(self.net.stages())):
+            told = f"At most {most}, the network's blocks."
+            raise TrainingError("recipe.freeze", "too many", got=len(recipe.freeze), allowed=told)
+        if start is not None:
+            take_over(self.net, start)
         span = recipe.ema_share * recipe.steps
         self.average = Average([*self.net.parameters(), *self.net.buffers()], span)
         self.movers = optimisers(self.net, recipe.optimiser, recipe.lr, recipe.weight_decay)
+        self.sparse = Sparse(filter_banks(self.net), self.average, recipe)
         self.wrapped: Forward = compiled(self.net, recipe)
+        self._freeze(0)
 
     def predict(self, images_NCHW: Tensor, ids: Longs, epochs: Longs) -> Tensor:
         """Return the logits (B, classes) of a training batch, augmented, with their gradients.
@@ -69,7 +91,15 @@ class Learner:
         loss.backward()  # type: ignore[no-untyped-call]
         for mover in self.movers:
             mover.step(self.recipe.factor(step))
+        self.sparse.hold(step + 1)
         self.average.update()
+        self._freeze(step + 1)
+
+    def _freeze(self, taken: int) -> None:
+        """Let the blocks whose time is over learn no more; their norms go on reading batches."""
+        for stage, share in zip(self.net.stages(), self.recipe.freeze, strict=False):
+            if taken >= round(share * self.recipe.steps):
+                stage.requires_grad_(requires_grad=False)
 
     @torch.no_grad()
     def evaluate(self, parts: Iterable[Tensor]) -> Tensor:
@@ -83,11 +113,19 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that training changes, to be saved or written over."""
-        return training_state(self.net, self.average, self.movers)
+        return training_state(self.net, self.average, self.movers) | self.sparse.named()
+
+    def averaged(self) -> dict[str, Tensor]:
+        """Return a copy of the averaged network's tensors by name, on the CPU."""
+        self.average.swap()
+        told = {name: own.detach().cpu().clone() for name, own in self.net.state_dict().items()}
+        self.average.swap()
+        return told
 
     def go_on(self, step: int) -> None:
         """Count the steps that the written tensors have taken."""
         go_on(step, self.average, self.movers)
+        self._freeze(step)
 
 
 def compiled(net: Network, recipe: Recipe) -> Forward:

@@ -137,6 +137,10 @@ class SmallNet(nn.Module):
         )
         self.head = nn.Linear(net.widths[-1], classes, bias=False)
 
+    def stages(self) -> list[nn.Module]:
+        """Return what can be frozen, one part after another: the blocks."""
+        return list(self.blocks)
+
     def forward(self, images_NCHW: Tensor, scale_ND: Tensor | None = None) -> Tensor:
         """Standardised (N, C, H, W) -> logits (N, classes). scale_ND: what dropout leaves."""
         x = nn.functional.gelu(self.whiten(images_NCHW))
@@ -146,6 +150,17 @@ class SmallNet(nn.Module):
 
 
 Network = SmallNet | ResNet18
+
+
+def filter_banks(net: nn.Module) -> list[Tensor]:
+    """Return the 3x3 filters that learn, a tensor for each convolution."""
+    return [
+        module.weight
+        for module in net.modules()
+        if isinstance(module, nn.Conv2d)
+        and module.kernel_size == (3, 3)
+        and module.weight.requires_grad
+    ]
 
 
 def build(

@@ -38,6 +38,11 @@ def _gradients(weights: Iterable[Tensor]) -> list[Tensor]:
     return taken
 
 
+def _learning(weights: Iterable[Tensor], held: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The weights that are not frozen, each with its momentum."""
+    return [pair for pair in zip(weights, held, strict=True) if pair[0].requires_grad]
+
+
 class Nesterov:
     """SGD with Nesterov momentum; weight_decay is decoupled from lr and spares vectors."""
 
@@ -46,7 +51,6 @@ class Nesterov:
     ) -> None:
         self.weights, self.lr, self.momentum = list(weights), lr, momentum
         self.held = [torch.zeros_like(w) for w in weights]
-        self.decayed = [w for w in weights if w.ndim > 1]
         self.decay, self.taken = weight_decay, 0
 
     @property
@@ -58,13 +62,15 @@ class Nesterov:
     def step(self, factor: float) -> None:
         """Move every weight once and forget its gradient."""
         self.taken += 1
-        gradients = _gradients(self.weights)
-        torch._foreach_mul_(self.held, self.momentum)
-        torch._foreach_add_(self.held, gradients)
-        torch._foreach_add_(gradients, self.held, alpha=self.momentum)
-        if self.decay and self.decayed:
-            torch._foreach_mul_(self.decayed, 1 - self.decay * factor)
-        torch._foreach_add_(self.weights, gradients, alpha=-self.lr * factor)
+        weights, held = map(list, zip(*_learning(self.weights, self.held), strict=True))
+        gradients = _gradients(weights)
+        torch._foreach_mul_(held, self.momentum)
+        torch._foreach_add_(held, gradients)
+        torch._foreach_add_(gradients, held, alpha=self.momentum)
+        decayed = [w for w in weights if w.ndim > 1]
+        if self.decay and decayed:
+            torch._foreach_mul_(decayed, 1 - self.decay * factor)
+        torch._foreach_add_(weights, gradients, alpha=-self.lr * factor)
 
 
 class AdamW:
@@ -126,8 +132,9 @@ class Muon:
     def step(self, factor: float) -> None:
         """Move every weight once and forget its gradient."""
         self.taken += 1
-        gradients = _gradients(self.weights)
-        for weight, gradient, held in zip(self.weights, gradients, self.held, strict=True):
+        learning = _learning(self.weights, self.held)
+        gradients = _gradients(weight for weight, _ in learning)
+        for (weight, held), gradient in zip(learning, gradients, strict=True):
             held.mul_(self.momentum).add_(gradient)
             update = orthogonal(gradient.add(held, alpha=self.momentum).flatten(1))
             weight.mul_(weight.shape[0] ** 0.5 / weight.norm())
@@ -199,6 +206,11 @@ class Average:
         self.live = [t.detach() for t in tensors if t.is_floating_point()]
         self.held = [t.clone() for t in self.live]
         self.span, self.count = max(1.0, span), 0
+
+    def of(self, live: Tensor) -> Tensor:
+        """Return the averaged value of one of the tensors."""
+        pairs = zip(self.live, self.held, strict=True)
+        return next(held for one, held in pairs if one.data_ptr() == live.data_ptr())
 
     @torch.no_grad()
     def update(self) -> None:

@@ -35,13 +35,20 @@ class Recipe:
     """How a tier trains; the same for every arm and seed.
 
     steps: optimiser steps, of batch_size samples each. evals: points of the curve after step 0.
-    ema_share: the averaged weights remember this share of all steps. hidden: width of a head.
+    ema_share: the averaged weights remember this share of all steps. hidden: width of a head,
+    which has so many `layers` of it.
     embedding: width of a category's vector, 0 for none (codes are in the features then).
     flip, translate_px: augmentation of images. label_smoothing: 0..1. hardest: share of each batch,
     by the highest loss, that a step learns from (0..1, 1 all). net: the network of images.
     members: networks that each head of a table is the mean of, 1 for a plain one (see
     `training.ensemble`). schedule: constant after the warm-up, or wsd, whose last `decay_share` of
-    the steps winds down to 0. layout, precision, engine: how a device computes (see
+    the steps winds down to 0. sparsity: share (0 to below 1) of the weights of each 3x3 filter
+    bank, or hidden layer of a table's network, that are held at zero from `sparse_from` (0..1) of
+    the steps on (see `training.sparsity`). freeze: block k of an image network (see its `stages`)
+    stops learning after share freeze[k] of the steps, 0..1, none before the one in front of it, so
+    that nothing is computed backwards through it; source: FreezeOut (Brock et al. 2017, arXiv
+    1706.04983). start: what names the weights that an image network starts from (see
+    `training.weights`), empty for its own. layout, precision, engine: how a device computes (see
     `training.probing`).
 
     Raises:
@@ -66,6 +73,11 @@ class Recipe:
     members: int = 1
     schedule: Literal["constant", "wsd"] = "constant"
     decay_share: float = 0.2
+    sparsity: float = 0.0
+    sparse_from: float = 0.5
+    freeze: tuple[float, ...] = ()
+    start: str = ""
+    layers: int = 2
     layout: Literal["channels_last", "nchw"] = "channels_last"
     precision: Literal["fp32", "bf16"] = "fp32"
     engine: Literal["eager", "compile", "graphs"] = "eager"
@@ -76,14 +88,22 @@ class Recipe:
             if (value := getattr(self, name)) not in known:
                 told = f"Choices: {', '.join(known)}."
                 raise TrainingError(f"recipe.{name}", "no such choice", got=value, allowed=told)
-        if self.members < 1:
-            told = "At least 1."
-            raise TrainingError("recipe.members", "too few", got=self.members, allowed=told)
-        if not 0 < self.decay_share < 1:
-            told = "Above 0 and below 1."
-            raise TrainingError(
-                "recipe.decay_share", "cannot be", got=self.decay_share, allowed=told
-            )
+        ends = (0.0, *self.freeze, 1.0)
+        allowed = {
+            "members": (self.members >= 1, "At least 1."),
+            "layers": (self.layers >= 1, "At least 1."),
+            "decay_share": (0 < self.decay_share < 1, "Above 0 and below 1."),
+            "sparsity": (0 <= self.sparsity < 1, "From 0 to below 1."),
+            "sparse_from": (0 <= self.sparse_from <= 1, "From 0 to 1."),
+            "freeze": (
+                list(ends) == sorted(ends),
+                "Shares from 0 to 1, none below the one before.",
+            ),
+        }
+        for name, (fits, told) in allowed.items():
+            if not fits:
+                value = getattr(self, name)
+                raise TrainingError(f"recipe.{name}", "cannot be", got=value, allowed=told)
 
     def change(self, told: Mapping[str, Any]) -> Recipe:
         """Return this recipe with other values of some fields; `net` may be a mapping of its own.
@@ -95,6 +115,8 @@ class Recipe:
         (8, 16)
         """
         changed = dict(told)
+        if "freeze" in changed:
+            changed["freeze"] = tuple(changed["freeze"])
         if isinstance(net := changed.get("net"), Mapping):
             pairs = ((k, tuple(v) if k == "widths" else v) for k, v in net.items())
             changed["net"] = replace(self.net, **_known(Net, "recipe.net", dict(pairs)))

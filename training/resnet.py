@@ -69,6 +69,11 @@ class ResNet18(nn.Module):
                 assert isinstance(last, Tensor)
                 nn.init.zeros_(last)
 
+    def stages(self) -> list[nn.Module]:
+        """Return what can be frozen, one part after another: four stages, the stem in the first."""
+        pairs = [self.blocks[at : at + 2] for at in range(0, len(self.blocks), 2)]
+        return [nn.ModuleList([self.stem, self.norm, pairs[0]]), *pairs[1:]]
+
     def forward(self, images_NCHW: Tensor, scale_ND: Tensor | None = None) -> Tensor:
         """Standardised (N, C, H, W) -> logits (N, classes). scale_ND: what dropout leaves."""
         x = nn.functional.relu(self.norm(self.stem(images_NCHW)))

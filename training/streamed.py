@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from training.arms import Arm, TrainingData, keyed_seed
 from training.checkpoint import Checkpoint
+from training.curriculum import weigh_hardest
 from training.dataset import Batch, ShardDataset
 from training.errors import TrainingError
 from training.learner import Learner
@@ -127,11 +128,15 @@ def train_streamed(
 
     Raises:
         TrainingError: if the ranks cannot share a batch, or a row is damaged.
+            Also if blocks are to freeze on several ranks.
     """
     device, ranks = device or torch.device("cpu"), ranks or Ranks()
     if recipe.batch_size % ranks.world:
         raise TrainingError("training.batch_size", "cannot be shared evenly", got=recipe.batch_size,
                             allowed=f"Multiples of {ranks.world}, the ranks.")  # fmt: skip
+    if recipe.freeze and ranks.world > 1:
+        raise TrainingError("recipe.freeze", "only one process can freeze blocks",
+                            got=ranks.world)  # fmt: skip
     some = splits.train.fetch(spread(len(splits.train), FIT_ROWS), filled=0, epoch=0)
     standard = Standard.fit(some.images.to(device))
     key, classes = keyed_seed(arm, seed), len(splits.train.classes)
@@ -199,5 +204,10 @@ def _advance(learner: Learner, standard: Standard, batch: Batch, ranks: Ranks, s
     losses = functional.cross_entropy(
         logits, batch.labels.clamp_min(0), reduction="none", label_smoothing=recipe.label_smoothing
     )
+    weighted = losses * weights
+    if recipe.hardest < 1:  # of the samples of all ranks, as one process would choose them
+        whole = ranks.interleave(weighted.detach(), recipe.batch_size)
+        factors = weigh_hardest(whole, recipe.hardest)
+        weighted = weighted * factors[ranks.rank :: ranks.world]
     total = ranks.total(weights.sum()).clamp_min(1e-12)
-    learner.move((losses * weights).sum() * ranks.world / total, step)
+    learner.move(weighted.sum() * ranks.world / total, step)

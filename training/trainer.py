@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -88,16 +88,24 @@ class Pictures:
 
 
 def train(
-    pictures: Pictures, arm: Arm, seed: int, recipe: Recipe, saved: Checkpoint | None = None
+    pictures: Pictures,
+    arm: Arm,
+    seed: int,
+    recipe: Recipe,
+    saved: Checkpoint | None = None,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    done: Callable[[Learner], None] | None = None,
 ) -> Run:
     """Train the recipe's network on one arm with one seed, and read its curve.
 
     The network's start, the order and the augmentation are functions of the seed, not of the arm.
     saved: where the run keeps itself now and then, so that a killed one goes on with the same bits;
-    cleared at its end by the caller, who then holds the run.
+    cleared at its end by the caller, who then holds the run. start: the weights that the recipe
+    names. done: called with the network that has learnt.
     """
     data, key, device = pictures.data, keyed_seed(arm.name, seed), pictures.device
-    learner = Learner(pictures.standard.filters, len(data.classes), key, recipe, device)
+    learner = Learner(pictures.standard.filters, len(data.classes), key, recipe, device, start)
     watch = Watch(1, arm.keep.size, device) if arm.name == RAW else None
     trail = Trail(learner, saved, watch)
     weights = (arm.weights / arm.weights[arm.keep].mean()).astype(np.float32)
@@ -119,6 +127,8 @@ def train(
         learner.move(weighted_loss(logits, given, weights[positions], recipe), step)
         if watch is not None:
             watch.record(positions[None], epochs, logits.detach()[None], given[None])
+    if done is not None:
+        done(learner)
     run = finished(arm, seed, recipe, trail.curve, predict(data.rows_of(2)), data)
     return replace(
         run,

@@ -186,6 +186,7 @@ def audit(
 def levers(
     target: str, *, out: Path | None = None, seeds: int = 5, only: tuple[str, ...] = (),
     order: Literal["accuracy", "steps", "seconds"] = "accuracy",
+    origin: Annotated[str | None, Parameter(name="--from")] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
     debug: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:  # fmt: skip
@@ -197,13 +198,15 @@ def levers(
         seeds: paired runs of each change.
         only: kinds of changes (default: all): width, depth, optimiser ...
         order: what the table is ranked by.
+        origin: another cleaned run, or a .npz or .safetensors file, that networks may start from.
         json: print the rows as JSON on stdout.
         debug: show tracebacks.
     """
     from flows.app.levers import pull_levers, show_levers  # noqa: PLC0415 - torch is slow
 
     del debug  # `main` looks for it
-    show_levers(pull_levers(target, out, seeds=seeds, only=only, order=order), as_json=json)
+    told = pull_levers(target, out, seeds=seeds, only=only, order=order, origin=origin)
+    show_levers(told, as_json=json)
     return 0
 
 

@@ -11,64 +11,96 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from flows.app.config import Config
 from flows.app.launch import run_station
 from flows.app.learning import image_side, plan_experiment, read_comparison
 from flows.app.progress import terminal_bar
-from flows.app.store import RunFolder
+from flows.app.store import LEVERS, RunFolder
+from flows.app.transfer import bring_weights
+from flows.report.levers import list_notes
 from training.arms import TrainingData
 from training.experiment import ExperimentOptions, choose_device, choose_recipe, tier_data
 from training.features import reduce
 from training.feeding import time_feeds
-from training.jobs import Place
-from training.levers import OWN_FEATURES, Lever, Reading, list_levers, weigh_levers
+from training.jobs import Place, repeatable
+from training.levers import OWN_FEATURES, Lever, list_levers, start_levers
 from training.shards.manifest import read_manifest
 from training.store_arms import Comparison
 from training.trail import Clock
+from training.weighing import Reading, guard_order, rank, weigh_feeds, weigh_levers
 
-FILE = "levers.json"
 OWN_WIDTH = 256  # leading components of the user's features
 
 
 def pull_levers(
-    target: str, out: Path | None, *, seeds: int, only: tuple[str, ...], order: str
+    target: str,
+    out: Path | None,
+    *,
+    seeds: int,
+    only: tuple[str, ...],
+    order: str,
+    origin: str | None = None,
 ) -> dict[str, Any]:
     """Return the levers of a configuration or run as ranked rows, and keep them in levers.json.
 
-    What is not cleaned yet is cleaned first. only: kinds of levers, none for all.
+    What is not cleaned yet is cleaned first. only: kinds of levers, none for all. origin: another
+    run, or a file of weights, that networks may start from.
 
     Raises:
         GristmillError: the configuration or the source is wrong.
-        TrainingError: the data cannot be trained on.
+        TrainingError: the data cannot be trained on, or what `origin` names cannot be started from.
     """
+    guard_order(order)
     run = RunFolder(run_station("clean", target, out).run)
-    config, manifests = run.read_config(), run.read_json("clean.json")
-    comparison = read_comparison(config, run)
-    options = plan_experiment(config, run)
-    recipe = choose_recipe(tier_data(comparison.data, "train"), "train", options)
+    config = run.read_config()
+    comparison, options = read_comparison(config, run), plan_experiment(config, run)
+    data = tier_data(comparison.data, "train")
+    recipe = choose_recipe(data, "train", options)
+    place = Place(run.path / "runs", os.cpu_count() or 1, choose_device(options.device))
     levers = [
-        lever for lever in list_levers(recipe, comparison.data.kind)
+        lever for lever in list_levers(recipe, data, comparison.arms)
         if not only or lever.kind in only or lever.name == "cleaning"
     ]  # fmt: skip
+    told: dict[str, Any] = {"seeds": seeds, "order": order}
     if config.labels.embedding is not None:
         levers.append(OWN_FEATURES)
-    place = Place(run.path / "runs", os.cpu_count() or 1, choose_device(options.device))
+    if origin is not None:
+        brought = bring_weights(origin, data, options, place)
+        told["transfer"] = brought
+        whole = brought["taken"] == brought["of"]
+        levers += start_levers(brought["name"], brought["digest"], recipe, whole=whole)
     with terminal_bar("levers") as progress:
         rows = weigh_levers(
             _read(run, comparison, levers, options), comparison.arms, levers, place, seeds=seeds,
-            order=order, progress=progress,
+            progress=progress,
         )  # fmt: skip
-    told = {"seeds": seeds, "order": order, "rows": rows}
-    if comparison.data.kind == "image":
-        raw = read_manifest(run.file("shards"), str(manifests["raw_manifest"]))
-        feeds = time_feeds(run.file("shards"), raw, image_size=image_side(config, run),
-                           batch_size=recipe.batch_size)  # fmt: skip
-        told["feeds"] = {**feeds, "step": rows[0]["cpu_s_versus"] / recipe.steps}
-    run.write_json(FILE, told)
+    if data.images is not None and (not only or "loading" in only):
+        step_s = rows[0]["cpu_s_versus"] / recipe.steps
+        feeds = _time_feeds(config, run, recipe.batch_size, seeds)
+        typical = {name: float(np.median([one[name] for one in feeds])) for name in feeds[0]}
+        told["feeds"] = {**typical, "step": step_s}
+        rows.append(weigh_feeds(feeds, step_s, recipe.steps))
+    told["rows"] = rank(rows, order)
+    run.write_json(LEVERS, told)
     return told
+
+
+def _time_feeds(
+    config: Config, run: RunFolder, batch_size: int, times: int
+) -> list[dict[str, float]]:
+    manifest = str(run.read_json("clean.json")["raw_manifest"])
+    raw, side = read_manifest(run.file("shards"), manifest), image_side(config, run)
+    with repeatable(torch.device("cpu")):  # on one thread, as runs are trained
+        told = [
+            time_feeds(run.file("shards"), raw, image_size=side, batch_size=batch_size)
+            for _ in range(times + 1)
+        ]
+    return told[1:]  # the first one warms up
 
 
 def _read(
@@ -108,16 +140,17 @@ def show_levers(told: dict[str, Any], *, as_json: bool) -> None:
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
         title=f"One change at a time, {told['seeds']} paired seeds, best by {told['order']} first",
     )  # fmt: skip
-    table.add_column("change")
+    table.add_column("change", overflow="fold")
     for name in ("accuracy, pp", "sooner, steps", "sooner, CPU s", "CPU s"):
         table.add_column(name, no_wrap=True, justify="right")
     for row in told["rows"]:
         gain = row["final_acc"]
         half = 100 * (gain["high"] - gain["estimate"])  # a t interval is symmetric
-        style = "bold" if row["lever"] == "cleaning" else None
+        found = f"{100 * gain['estimate']:+.2f} +-{half:.2f}"
         table.add_row(
-            row["lever"], f"{100 * gain['estimate']:+.2f} +-{half:.2f}", tell_ratio(row["steps"]),
-            tell_ratio(row["seconds"]), f"{row['cpu_s']:.1f}", style=style,
+            row["lever"], "the same runs" if row.get("same_runs") else found,
+            tell_ratio(row["steps"]), tell_ratio(row["seconds"]), f"{row['cpu_s']:.1f}",
+            style="bold" if row["lever"] == "cleaning" else None,
         )  # fmt: skip
     console = Console(stderr=True)
     console.print(table)
@@ -137,7 +170,7 @@ def tell_ratio(found: dict[str, Any] | None) -> str:
 
 
 def tell_levers(told: dict[str, Any]) -> str:
-    """Return in a sentence where cleaning stands.
+    """Return in a sentence where cleaning stands, and what must be known of other rows.
 
     >>> row = {"lever": "cleaning", "final_acc": {"estimate": 0.01, "low": 0.005}}
     >>> tell_levers({"rows": [row]})
@@ -154,10 +187,4 @@ def tell_levers(told: dict[str, Any]) -> str:
     if better:
         listed = ", ".join(better)
         said = f"More test accuracy than cleaning, with an interval above 0: {listed}."
-    if feeds := told.get("feeds"):
-        resident, loader, step = (1000 * feeds[name] for name in ("resident", "loader", "step"))
-        said += (
-            f" A batch costs {resident:.1f} ms of CPU from memory and {loader:.1f} ms from the "
-            f"shards; a step of raw's recipe {step:.0f} ms."
-        )
-    return said
+    return " ".join([said, *list_notes(told)])

@@ -85,6 +85,16 @@ class RecipeSection(Section):
     decay_share: float | None = Field(
         None, gt=0, lt=1, description="Share of the steps that wsd winds down over, 0..1."
     )
+    sparsity: float | None = Field(
+        None, ge=0, lt=1, description="Share of each layer's weights that is held at zero, 0..1."
+    )
+    sparse_from: float | None = Field(
+        None, ge=0, le=1, description="Share of the steps after which they are, 0..1."
+    )
+    freeze: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
+        None, description="Share of the steps after which each block of images stops learning."
+    )
+    layers: int | None = Field(None, ge=1, le=16, description="Hidden layers of a table's network.")
     layout: Literal["channels_last", "nchw"] | None = Field(
         None, description="Of images in memory. Set, `probe` does not choose."
     )
@@ -94,3 +104,12 @@ class RecipeSection(Section):
     engine: Literal["eager", "compile", "graphs"] | None = Field(
         None, description="How steps of images are run. Set, `probe` does not choose."
     )
+
+    @model_validator(mode="after")
+    def _freeze_in_order(self) -> RecipeSection:
+        if self.freeze is not None and list(self.freeze) != sorted(self.freeze):
+            message = (
+                f"freeze holds shares none of which is below the one before (got {self.freeze})"
+            )
+            raise ValueError(message)
+        return self

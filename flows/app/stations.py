@@ -19,7 +19,7 @@ from flows.app.config import Config, digest
 from flows.app.costs import counted
 from flows.app.intake import open_data, reread
 from flows.app.progress import Progress, quiet
-from flows.app.store import RESPLITS, SUGGESTIONS, RunFolder, file_digest
+from flows.app.store import LEVERS, RESPLITS, SUGGESTIONS, RunFolder, file_digest
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
@@ -39,7 +39,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "compare": ("curves.parquet", "dynamics.parquet", "experiment.json"),
     "report": ("report.json", "report.html"),
 }
-BESIDE = (SUGGESTIONS, "levers.json", RESPLITS)  # commands of their own write what is reported
+BESIDE = (SUGGESTIONS, LEVERS, RESPLITS)  # commands of their own write what is reported
 PASSIVE = ("keep", "review")  # actions that leave a sample as it came
 STORED = {"dynamics": "label_dynamics"}  # those of the comparison are dynamics.parquet
 Facts = dict[str, Any]

@@ -24,6 +24,7 @@ from flows.app.config import Config, read_config
 from flows.app.lock import alone
 from flows.app.refusals import StoreError, disk_error
 
+LEVERS = "levers.json"  # other changes of the training, for the report
 SUGGESTIONS = "suggestions.json"  # of a contract, for the report's cards of columns
 RESPLITS = "resplits.json"  # of the same set divided many times, for its section of the report
 KEYS = {

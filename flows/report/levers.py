@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.report.figures import number
 
+USUAL, FAR, LEAST = 0.8, 2.0, 0.1  # twice what four changes of five do not exceed; points
 PICTURE = 200  # width of the picture of one interval
 
 
@@ -13,20 +16,21 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the changes, best first, for table and picture; None where none were weighed.
 
     Returns:
-        seeds, order, zero (place of no gain in the picture, 0..200) and rows: lever, kind, cleaning
-        (is it the cleaning itself), gain {estimate, low, high, p_by} in points of test accuracy,
+        seeds, order, notes (sentences), ends (of the axis of gains, points), zero (place of no
+        gain in the picture, 0..200) and rows:
+        rank (from 1), lever, kind, cleaning (is it the cleaning itself), same (are its runs those
+        of raw, at another price), gain {estimate, low, high, p_by} in points of test accuracy,
         drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
         at_least, at_most}: times sooner to raw's target, or None), cpu_s.
     """
-    rows = [_describe(row) for row in (levers or {}).get("rows") or []]
+    rows = [_describe(at, row) for at, row in enumerate((levers or {}).get("rows") or [], 1)]
     if not levers or not rows:
         return None
-    ends = [row["gain"][end] for row in rows for end in ("low", "high")]
-    least, most = min(0.0, *ends), max(0.0, *ends)
-    span = (most - least) or 1.0
+    least, most = fit_gains(rows)
 
     def place(value: float) -> float:
-        return float(round(PICTURE * (value - least) / span, 1))
+        inside = min(max(value, least), most)
+        return float(round(PICTURE * (inside - least) / (most - least), 1))
 
     for row in rows:
         gain = row["gain"]
@@ -34,12 +38,53 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
             "low": place(gain["low"]), "high": place(gain["high"]), "at": place(gain["estimate"])
         }  # fmt: skip
     return {
-        "seeds": levers.get("seeds"), "order": levers.get("order"), "zero": place(0.0),
-        "rows": rows,
+        "seeds": levers.get("seeds"), "order": levers.get("order"), "ends": (least, most),
+        "zero": place(0.0),
+        "rows": rows, "notes": list_notes(levers),
     }  # fmt: skip
 
 
-def _describe(row: dict[str, Any]) -> dict[str, Any]:
+def fit_gains(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the ends of an axis of gains, with 0 and all of cleaning's interval between them.
+
+    One change that ruins all must not flatten the rest: it stands at the edge.
+    """
+    gains = [row["gain"] for row in rows]
+    sizes = sorted(abs(gain["estimate"]) for gain in gains)
+    own = [max(-row["gain"]["low"], row["gain"]["high"]) for row in rows if row["cleaning"]]
+    most = max(FAR * sizes[math.floor(USUAL * (len(sizes) - 1))], *own, LEAST)
+    low, high = (pick(gain[end] for gain in gains) for pick, end in ((min, "low"), (max, "high")))
+    return max(-most, min(0.0, low)), min(most, max(LEAST, high))
+
+
+def list_notes(levers: Mapping[str, Any]) -> list[str]:
+    """Return what must be known to read some of the rows, a sentence or two each.
+
+    >>> list_notes({"rows": [{"kind": "sparsity"}]})
+    ['Weights at zero make no step cheaper: the kernels are dense.']
+    """
+    notes = []
+    if feeds := levers.get("feeds"):
+        resident, loader, step = (1000 * feeds[name] for name in ("resident", "loader", "step"))
+        notes.append(
+            f"A batch costs {resident:.1f} ms of CPU from memory and {loader:.1f} ms from the "
+            f"shards, a step of raw's recipe {step:.0f} ms; the rows are the same either way, and "
+            "so are accuracy and steps."
+        )
+    if after := [row["lever"] for row in levers["rows"] if row.get("versus") == "cleaned"]:
+        notes.append(f"Compared with cleaned rows, not with raw: {', '.join(after)}.")
+    if any(row.get("kind") == "sparsity" for row in levers["rows"]):
+        notes.append("Weights at zero make no step cheaper: the kernels are dense.")
+    if brought := levers.get("transfer"):
+        learnt = f"; learning them took {brought['cpu_s']:.0f} s of CPU, which no row counts"
+        notes.append(
+            f"{brought['taken']} of the network's {brought['of']} tensors but for its head were "
+            f"taken from {brought['name']}{learnt if brought['cpu_s'] else ''}."
+        )
+    return notes
+
+
+def _describe(at: int, row: dict[str, Any]) -> dict[str, Any]:
     found = row["final_acc"]
     gain = {key: 100 * (number(found.get(key)) or 0.0) for key in ("estimate", "low", "high")}
     kept = ("ratio", "low", "high", "at_least", "at_most")
@@ -51,6 +96,8 @@ def _describe(row: dict[str, Any]) -> dict[str, Any]:
         "steps": _pick(row.get("steps"), kept),
         "seconds": _pick(row.get("seconds"), kept),
         "cpu_s": number(row.get("cpu_s")),
+        "same": bool(row.get("same_runs")),
+        "rank": at,
     }
 
 

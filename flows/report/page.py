@@ -27,6 +27,7 @@ from flows.report.effects import interval
 from flows.report.figures import compact, share, signed
 from flows.report.heatmap import shade
 from flows.report.label_noise import draw_budgets
+from flows.report.lever_picture import draw_levers
 from flows.report.levers import tell_times
 from flows.report.scatter import draw_pair
 from flows.report.speedup_curve import draw_speedups
@@ -128,6 +129,7 @@ def _draw_pictures(report: Mapping[str, Any]) -> dict[str, Any]:
         "gaps_narrow": _safe(charts.draw_gaps(report, first, narrow=True)),
         "speedups": _safe(draw_speedups(report, first, narrow=False)),
         "speedups_narrow": _safe(draw_speedups(report, first, narrow=True)),
+        "levers": [_safe(draw_levers(report, narrow=narrow)) for narrow in (False, True)],
         "others": [(t, _safe(charts.draw_curves(report, t, narrow=True))) for t in others],
         "effects": _safe(charts.draw_effects(report)),
         "taken": _safe(charts.draw_taken(report)),

@@ -17,7 +17,7 @@ from training.models import Net
 from training.recipe import Recipe
 
 RIGHT = {"version": 1, "source": {"path": "photos"}}
-OWN = {"tier", "steps", "batch_size", "optimiser"}  # the tier's, or keys of [training] itself
+OWN = {"tier", "steps", "batch_size", "optimiser", "start"}  # the tier's, or keys of [training]
 NEW = {"recipe", "yardstick", "probe", "looks", "packed"}
 PLAIN = Recipe("train", 40, 32, 0.05, 5e-4)
 

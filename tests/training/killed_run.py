@@ -26,9 +26,15 @@ RECIPES = {
         "train", 24, 32, 0.05, 5e-4, evals=4, optimiser="muon", schedule="wsd", flip=True,
         net=Net(widths=(8, 16), convs=3, residual=True, dropout=0.3),
     ),
+    "held": Recipe(
+        "train", 24, 32, 0.05, 5e-4, evals=4, sparsity=0.7, sparse_from=0.4, freeze=(0.5, 0.8),
+        net=Net(widths=(8, 16)),
+    ),
 }  # fmt: skip
 HEADS = {
-    "heads": Recipe("train", 24, 32, 3e-3, 0.1, evals=4, hidden=16, embedding=4),
+    "heads": Recipe(
+        "train", 24, 32, 3e-3, 0.1, evals=4, hidden=16, embedding=4, sparsity=0.5, sparse_from=0.3,
+    ),
     "ensemble": Recipe("train", 24, 32, 3e-3, 0.1, evals=4, hidden=16, members=3),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,15 +10,26 @@ from hypothesis import strategies as st
 
 from tests.training.test_experiment_end_to_end import _images
 from tests.training.test_heads_batched import clouds
-from training.arms import Arms, raw_arm
+from training.arms import Arms, TrainingData, raw_arm
 from training.curriculum import weigh_hardest
 from training.errors import TrainingError
 from training.experiment import tier_data
 from training.heads import Rows, train_heads
-from training.jobs import Place
-from training.levers import Lever, Reading, _by_seconds, list_levers, offers, pull, weigh_levers
+from training.jobs import Job, Place, run_jobs
+from training.learner import Learner
+from training.levers import Lever, list_levers, offers, pull, start_levers
+from training.models import Net
 from training.recipe import Recipe
 from training.trainer import Run
+from training.weighing import (
+    Reading,
+    _by_seconds,
+    _by_steps,
+    guard_order,
+    rank,
+    weigh_feeds,
+    weigh_levers,
+)
 
 TABLE = Recipe("train", 60, 64, 3e-3, 0.1, evals=6, hidden=16, embedding=2)
 IMAGE = Recipe("train", 8, 16, 0.05, 5e-4, evals=4)
@@ -35,9 +47,10 @@ def test_levers_are_ranked_beside_cleaning(tmp_path: Path) -> None:
     """On noisy labels cleaning buys more than any change of the recipe; every row has intervals."""
     readings, arms = _table()
     kinds = {"data", "curriculum", "learning rate"}
-    levers = [lever for lever in list_levers(TABLE, "table") if lever.kind in kinds]
+    data = readings["train"].data
+    levers = [lever for lever in list_levers(TABLE, data, arms) if lever.kind in kinds]
     place = Place(tmp_path, 1, torch.device("cpu"))
-    rows = weigh_levers(readings, arms, levers, place, seeds=5)
+    rows = rank(weigh_levers(readings, arms, levers, place, seeds=5))
     assert [row["lever"] for row in rows].index("cleaning") <= 1
     gains = [row["final_acc"]["estimate"] for row in rows]
     assert gains == sorted(gains, reverse=True)
@@ -48,7 +61,7 @@ def test_levers_are_ranked_beside_cleaning(tmp_path: Path) -> None:
             assert np.isfinite([row[axis][end] for end in ("ratio", "low", "high")]).all()
         assert row["cpu_s"] > 0
     files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
-    again = weigh_levers(readings, arms, levers, place, seeds=5, order="steps")
+    again = rank(weigh_levers(readings, arms, levers, place, seeds=5), "steps")
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")} == files
     ratios = [row["steps"]["ratio"] for row in again]
     assert ratios == sorted(ratios, reverse=True)
@@ -59,8 +72,11 @@ def test_images_have_levers_of_two_tiers(tmp_path: Path) -> None:
     one = _images()
     probe = Reading(tier_data(one.data, "probe"), replace(TABLE, tier="probe", embedding=0), 7.0)
     readings = {"train": Reading(one.data, IMAGE), "probe": probe}
-    wanted = ("all frozen but a head", "cleaning", "optimiser muon", "hardest half of each batch")
-    levers = [lever for lever in list_levers(IMAGE, "image") if lever.name in wanted]
+    wanted = (
+        "all frozen but a head", "cleaning", "learning rate wound down", "blocks freeze one by one",
+        "four weights of five at zero", "hardest half of each batch",
+    )  # fmt: skip
+    levers = [lever for lever in list_levers(IMAGE, one.data, one.arms) if lever.name in wanted]
     seen: list[tuple[int, int]] = []
     rows = weigh_levers(
         readings, one.arms, levers, Place(tmp_path, 1, torch.device("cpu")), seeds=2,
@@ -71,6 +87,8 @@ def test_images_have_levers_of_two_tiers(tmp_path: Path) -> None:
     assert frozen["steps"] is None
     assert frozen["cpu_s"] > 7
     assert seen[-1][0] == seen[-1][1]
+    wound = next(row for row in rows if row["kind"] == "schedule")
+    assert wound["steps"]["n"] == 2
 
 
 @dataclass(frozen=True)
@@ -90,18 +108,75 @@ def test_only_what_a_recipe_has_is_a_lever() -> None:
     assert not offers(_Recipe(), {"net": {"widths": (1,)}})
     assert not offers(_Recipe(), {"members": 8})
     assert pull(_Recipe(), {"net": {"convs": 3}}) == _Recipe(net=_Net(3))
-    for kind, recipe in (("image", IMAGE), ("table", TABLE)):
-        levers = list_levers(recipe, kind)
-        assert levers[0] == Lever("cleaning", "data", arm="cleaned")
-        assert len({lever.name for lever in levers}) == len(levers)
-        for lever in levers:
-            changed = pull(recipe, lever.change)
-            differ = {
-                f.name
-                for f in fields(recipe)
-                if getattr(changed, f.name) != getattr(recipe, f.name)
-            }
-            assert differ <= set(lever.change)
+
+
+RECIPES = (
+    IMAGE, replace(IMAGE, net=Net("resnet18", width=8), precision="bf16", schedule="wsd"),
+    replace(IMAGE, net=Net(widths=(8,), convs=1, dropout=0.2), optimiser="muon", weight_decay=0.0),
+    replace(IMAGE, net=Net(residual=True), label_smoothing=0.1, batch_size=2, flip=True),
+    replace(IMAGE, translate_px=0, sparsity=0.8),
+    replace(IMAGE, net=Net("resnet18", width=8), freeze=(0.2, 0.4, 0.6, 0.8)),
+    TABLE, replace(TABLE, members=8, hidden=1, embedding=0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=repr)
+def test_every_lever_of_any_recipe_changes_what_it_names(recipe: Recipe) -> None:
+    """Cleaning comes first; every other lever can be built and changes just what its name says."""
+    one = _images() if recipe.embedding == 0 and recipe.members == 1 else None
+    data, arms = (one.data, one.arms) if one else (_table()[0]["train"].data, _table()[1])
+    levers = list_levers(recipe, data, arms)
+    assert levers[0] == Lever("cleaning", "data", arm="cleaned")
+    assert len({lever.name for lever in levers}) == len(levers)
+    kinds = {lever.kind for lever in levers}
+    common = {"data", "batch size", "learning rate", "schedule", "curriculum"}
+    assert ("sparsity" in kinds) == (not recipe.sparsity)
+    assert common | {"regularisation", "width", "depth"} <= kinds
+    if data.images is not None:
+        assert {"optimiser", "augmentation", "precision", "freezing, transfer"} <= kinds
+    for lever in levers:
+        changed = pull(recipe, lever.change)
+        differ = {
+            f.name for f in fields(recipe) if getattr(changed, f.name) != getattr(recipe, f.name)
+        }
+        assert differ <= set(lever.change)
+        assert differ or lever.arm != lever.versus or lever.tier != "train", lever.name
+        if data.images is not None and lever.tier == "train":
+            Learner(torch.rand(24, 3, 2, 2), 3, 0, changed, torch.device("cpu"))
+
+
+def test_a_cleaning_that_drops_nothing_has_no_random_drop() -> None:
+    """The control is a lever only where it differs from raw; tables without codes lack vectors."""
+    readings, arms = _table()
+    data = readings["train"].data
+    named = {lever.name for lever in list_levers(TABLE, data, arms)}
+    assert "random drop as large" in named
+    same = Arms(arms.raw, replace(arms.raw, name="cleaned"))
+    bare = replace(data, codes=None, levels=())
+    gone = named - {lever.name for lever in list_levers(TABLE, bare, same)}
+    vectors = {"category vectors twice as wide", "categories one-hot, no vectors"}
+    assert gone == {"random drop as large"} | (vectors if data.levels else set())
+
+
+def test_weights_from_elsewhere_are_two_levers_where_they_fit() -> None:
+    """A frozen body needs every tensor of it; what is left out would be frozen at random."""
+    started, frozen = start_levers("a", "ab", IMAGE, whole=True)
+    assert pull(IMAGE, started.change).start == pull(IMAGE, frozen.change).start == "ab"
+    assert pull(IMAGE, frozen.change).freeze == (0.0, 0.0, 0.0)
+    assert start_levers("a", "ab", IMAGE, whole=False) == (started,)
+
+
+def test_loading_is_a_row_of_seconds_alone() -> None:
+    """Accuracy and steps are the same by construction; the ratio is that of the steps' costs."""
+    feeds = [{"resident": 0.001, "loader": 0.003 + 0.0001 * at} for at in range(5)]
+    row = weigh_feeds(feeds, 0.010, 100)
+    assert row["same_runs"]
+    assert row["final_acc"]["estimate"] == row["final_acc"]["low"] == row["final_acc"]["high"] == 0
+    assert row["steps"]["ratio"] == 1
+    assert row["seconds"]["low"] < row["seconds"]["ratio"] < row["seconds"]["high"] < 1
+    assert row["seconds"]["ratio"] == pytest.approx(10 / 12.2, abs=1e-3)
+    assert row["cpu_s"] == pytest.approx(1.22)
+    assert row["cpu_s_versus"] == pytest.approx(1.0)
 
 
 @given(st.lists(st.floats(0, 9), min_size=2, max_size=20), st.floats(0.05, 1))
@@ -154,8 +229,41 @@ def test_seconds_are_compared_up_to_where_both_were_seen() -> None:
     assert late[0].steps[-1] == 4_000_000
 
 
-def test_an_unknown_order_is_one_clear_error(tmp_path: Path) -> None:
-    """The table is ranked by accuracy, steps or seconds, and by nothing else."""
+def test_steps_are_compared_up_to_where_both_curves_go() -> None:
+    """A curve that ends before its decay is compared with what the other had by then."""
+    long, short = _run("raw", [0.0, 1.0, 2.0], [0, 0.5, 1]), _run("x", [0.0, 1.0], [0, 0.7])
+    one, other = _by_steps([long], [short])
+    assert one[0].steps.tolist() == other[0].steps.tolist() == [0, 10]
+    assert one[0].val_acc.tolist() == [0, 0.5]
+    assert other[0] is short
+
+
+def test_levers_are_trained_seed_after_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No lever's runs are all early or all late; each row still gets its own runs."""
+    one, seen = _images(), []
+    levers = (Lever("cleaning", "data", arm="cleaned"), Lever("x", "", {"lr": 1e-9}))
+    place = Place(tmp_path, 1, torch.device("cpu"))
+
+    def watch(data: TrainingData, arms: Arms, jobs: list[Job], *rest: Any) -> list[Run]:
+        seen.extend(job.runs[0] for job in jobs)
+        return run_jobs(data, arms, jobs, *rest)
+
+    monkeypatch.setattr("training.weighing.run_jobs", watch)
+    rows = weigh_levers({"train": Reading(one.data, IMAGE)}, one.arms, levers, place, seeds=2)
+    assert [seed for _, seed in seen] == [0] * 4 + [1] * 4
+    assert rows[1]["final_acc"]["estimate"] < rows[0]["final_acc"]["estimate"]
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    """A single seed is refused before anything is trained."""
     readings, arms = _table()
-    with pytest.raises(TrainingError, match="no such order"):
-        weigh_levers(readings, arms, [], Place(tmp_path, 1, torch.device("cpu")), order="luck")
+    with pytest.raises(TrainingError, match=r"too few seeds \(got 1\). At least 2"):
+        weigh_levers(readings, arms, [], Place(tmp_path, 1, torch.device("cpu")), seeds=1)
+
+
+def test_an_unknown_order_is_one_clear_error() -> None:
+    """The table is ranked by accuracy, steps or seconds, and by nothing else."""
+    with pytest.raises(TrainingError, match=r"no such order \(got 'luck'\). Orders: accuracy"):
+        guard_order("luck")

@@ -70,6 +70,21 @@ def _close(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     )
 
 
+def _by_two(store: Store, told: Recipe, out: Path) -> pl.DataFrame:
+    """The curve of two processes that train together."""
+    recipe = out / "recipe.json"
+    recipe.write_text(json.dumps(asdict(told)))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "training.distributed", str(store[0]), store[1].digest, str(recipe),
+        "--out", str(out), "--seed", "1", "--image-size", "16", "--channels", "1",
+        "--device", "cpu",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return pl.read_parquet(out / "curves.parquet")
+
+
 @pytest.fixture(scope="module")
 def alone(store: Store) -> tuple[Run, pl.DataFrame]:
     """The run of one process, and its curve."""
@@ -95,19 +110,17 @@ def test_streamed_training_learns_as_the_resident_does(alone: tuple[Run, pl.Data
 def test_two_processes_give_the_run_of_one(
     store: Store, alone: tuple[Run, pl.DataFrame], tmp_path: Path
 ) -> None:
-    """Two ranks over gloo, batch norm included, end with the curve of one process."""
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(json.dumps(asdict(RECIPE)))
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "training.distributed", str(store[0]), store[1].digest, str(recipe),
-        "--out", str(tmp_path), "--seed", "1", "--image-size", "16", "--channels", "1",
-        "--device", "cpu",
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    curve = pl.read_parquet(tmp_path / "curves.parquet")
-    assert _close(curve, alone[1]), f"{curve}\n{alone[1]}"
+    """Two ranks over gloo end with the curve of one process.
+
+    Batch norms read both halves of a batch, and the hardest samples are chosen from both.
+    """
+    hard = replace(RECIPE, hardest=0.5)
+    with repeatable(CPU):
+        run, told = train_streamed(_open(store), 1, hard)
+    assert run.val_nll[0] == alone[0].val_nll[0]
+    assert not np.allclose(run.val_nll[1:], alone[0].val_nll[1:], atol=1e-3)
+    curve, one = _by_two(store, hard, tmp_path), curve_frame("train", [run], told)
+    assert _close(curve, one), f"{curve}\n{one}"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["curves.parquet", "recipe.json"]
 
 
@@ -150,10 +163,17 @@ def test_ranks_must_share_a_batch(store: Store) -> None:
         train_streamed(_open(store), 1, RECIPE, ranks=Ranks(0, 3))
 
 
+def test_blocks_freeze_in_one_process_only(store: Store) -> None:
+    """A streamed run heeds the schedule; several ranks refuse it."""
+    frozen = replace(RECIPE, freeze=(0.0, 0.0))
+    with pytest.raises(TrainingError, match=r"only one process can freeze blocks \(got 2\)"):
+        train_streamed(_open(store), 1, frozen, ranks=Ranks(0, 2))
+
+
 def test_recipes_are_read_back(store: Store) -> None:
     """A recipe survives JSON; what is no field is told by its name."""
     assert read_manifest(store[0], store[1].digest) == store[1]
-    recipe = replace(RECIPE, schedule="wsd", net=Net("resnet18", norm="group"))
+    recipe = replace(RECIPE, schedule="wsd", freeze=(0.5, 1.0), net=Net("resnet18", norm="group"))
     assert read_recipe(json.loads(json.dumps(asdict(recipe)))) == recipe
     with pytest.raises(TrainingError, match=r"recipe: .*'epochs'.*Fields: tier, steps"):
         read_recipe({**asdict(recipe), "epochs": 3})

@@ -1,4 +1,5 @@
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 
 from flows.app.levers import tell_levers
 from flows.report import build_report, render_html
+from flows.report.lever_picture import draw_levers
 from flows.report.levers import describe_levers, tell_times
 from tests.flows.report.pages import assert_harmless
 
@@ -58,3 +60,40 @@ def test_the_page_shows_levers_safely(image_run: Any) -> None:
     assert 'id="levers"' in page
     assert "What would have bought more?" in page
     assert "<b>decay" not in page
+
+
+def _report(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"levers": describe_levers({"seeds": 5, "order": "accuracy", "rows": list(rows)})}
+
+
+def _texts(svg: str | None) -> list[str]:
+    return [str(one.text) for one in ET.fromstring(svg or "").iter("text")]  # noqa: S314 - ours
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_the_picture_marks_cleaning_and_numbers_the_rest(narrow: bool) -> None:
+    """Cleaning bears its name, other changes their number in the table, and the alt text all."""
+    sooner = {"seconds": SOONER}
+    rows = [_row("twice the width", 0.02, 0.005, **sooner),
+            _row("cleaning", 0.01, 0.004, **sooner), _row("no decay", -0.02, 0.01)]  # fmt: skip
+    svg = draw_levers(_report(*rows), narrow=narrow)
+    texts = _texts(svg)
+    assert {"cleaning", "1"} <= set(texts)
+    assert "3" not in texts
+    assert "twice the width: +2.00 points, 1.50" in str(svg)
+    assert "no decay" not in str(svg)
+    assert draw_levers(_report(rows[2]), narrow=narrow) is None
+    assert draw_levers({"levers": None}, narrow=narrow) is None
+
+
+def test_one_ruinous_change_does_not_flatten_the_picture() -> None:
+    """What is far worse than the rest stands at the edge as a triangle; intervals are cut there."""
+    usual = [_row(f"change {at}", 0.001 * at, 0.002, seconds=SOONER) for at in range(9)]
+    ruin = _row("ruin", -0.9, 0.05, seconds=SOONER)
+    cleaning = _row("cleaning", 0.01, 0.002, seconds=SOONER)
+    assert _highest(_report(*usual, cleaning, ruin)) < 3
+
+
+def _highest(report: dict[str, Any]) -> float:
+    ticks = [one for one in _texts(draw_levers(report, narrow=False)) if one.startswith("+")]
+    return max(float(one) for one in ticks)

@@ -1,0 +1,237 @@
+"""The levers' runs, and what each gained in accuracy, steps and seconds: one row a lever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.arms import CLEANED, PILOT, RAW, Arms, TrainingData
+from training.effects import pick
+from training.errors import TrainingError
+from training.jobs import Job, Place, plan_jobs, run_jobs
+from training.levers import Change, Lever, pull
+from training.recipe import Recipe
+from training.statistics import benjamini_yekutieli, mean_t
+from training.tiers import compare_runs
+from training.trainer import Run
+
+TARGET = 0.95  # of what raw gains over chance
+ORDERS = ("accuracy", "steps", "seconds")
+Progress = Callable[[int, int], None]
+Row = dict[str, Any]
+_Key = tuple[str, str, str]  # tier, arm, change
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Rows as a tier reads them, its recipe, and the CPU seconds that reading them took."""
+
+    data: TrainingData
+    recipe: Recipe
+    prepared_s: float = 0.0
+
+
+def weigh_levers(
+    readings: Mapping[str, Reading],
+    arms: Arms,
+    levers: Sequence[Lever],
+    place: Place,
+    *,
+    seeds: int = 5,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Return a row for each lever, in their order; `rank` sorts them.
+
+    readings: by tier, `train` first and those that levers name. Each row has lever, kind, tier,
+    versus, final_acc (estimate, low, high, p, p_by adjusted over all levers, fractions), steps and
+    seconds ({ratio, low, high, at_least, at_most, reached, n}: how many times sooner the target is
+    reached, 95 % of what raw gains over chance, as ratio of restricted mean times; None where raw
+    is not above chance), cpu_s and cpu_s_versus of a run. Finished runs are kept in the place's
+    cache.
+
+    Raises:
+        TrainingError: if there are fewer than 2 seeds, an arm cannot be trained on, or a worker
+            died.
+    """
+    if seeds < 2:  # noqa: PLR2004 - an interval needs two
+        raise TrainingError("levers", "too few seeds", got=seeds, allowed="At least 2.")
+    runs = _run_all(readings, arms, levers, place, seeds=seeds, progress=progress)
+    rows = []
+    for lever in levers:
+        other = runs["train", lever.versus, _key(lever.versus_change)]
+        mine = runs[lever.tier, lever.arm, _key(lever.change)]
+        pilots = runs["train", PILOT, _key({})]
+        rows.append(_weigh(lever, readings, [mine, other, pilots]))
+    adjusted = benjamini_yekutieli([row["final_acc"]["p"] for row in rows])
+    for row, p in zip(rows, adjusted, strict=True):
+        row["final_acc"]["p_by"] = p
+    return rows
+
+
+def guard_order(order: str) -> None:
+    """Refuse an order that `rank` does not know.
+
+    Raises:
+        TrainingError: if it is none of `ORDERS`.
+    """
+    if order not in ORDERS:
+        allowed = f"Orders: {', '.join(ORDERS)}."
+        raise TrainingError("levers", "no such order", got=order, allowed=allowed)
+
+
+def rank(rows: Sequence[Row], order: str = "accuracy") -> list[Row]:
+    """Return the rows with the best by `order` first; what has no ratio comes last.
+
+    Raises:
+        TrainingError: if it is none of `ORDERS`.
+    """
+    guard_order(order)
+
+    def worth(row: Row) -> float:
+        if order == "accuracy":
+            return float(row["final_acc"]["estimate"])
+        return float((row[order] or {"ratio": 0.0})["ratio"])
+
+    return sorted(rows, key=lambda row: -worth(row))
+
+
+def _key(change: Change) -> str:
+    return repr(sorted(change.items()))
+
+
+def _run_all(
+    readings: Mapping[str, Reading],
+    arms: Arms,
+    levers: Sequence[Lever],
+    place: Place,
+    *,
+    seeds: int,
+    progress: Progress | None,
+) -> dict[_Key, list[Run]]:
+    """The runs of every (tier, arm, change), each once, in one pool of workers a tier.
+
+    Seed after seed, so that a machine that slows down slows all levers alike.
+    """
+    wanted: dict[_Key, Change] = {("train", PILOT, _key({})): {}}
+    for lever in levers:
+        wanted["train", lever.versus, _key(lever.versus_change)] = lever.versus_change
+        wanted[lever.tier, lever.arm, _key(lever.change)] = lever.change
+    planned: dict[_Key, list[Job]] = {}
+    for (tier, arm, key), change in wanted.items():
+        reading = readings[tier]
+        pairs = [(arm, seed) for seed in range(seeds)]
+        recipe = pull(reading.recipe, change)
+        planned[tier, arm, key] = plan_jobs(reading.data, arms, recipe, pairs, place.device)
+    total = sum(map(len, planned.values()))
+    found: dict[_Key, list[Run]] = {}
+    before = 0
+    for tier, reading in readings.items():
+        own = {name: jobs for name, jobs in planned.items() if name[0] == tier}
+        jobs = [job for part in own.values() for job in part]
+        jobs.sort(key=lambda job: job.runs[0][1])
+        start = before
+
+        def tell(done: int, _of: int, start: int = start) -> None:
+            if progress is not None:
+                progress(start + done, total)
+
+        runs = iter(run_jobs(reading.data, arms, jobs, place, tell))
+        done = {job.digest: [next(runs) for _ in job.runs] for job in jobs}
+        for name, part in own.items():
+            found[name] = [run for job in part for run in done[job.digest]]
+        before += len(jobs)
+    return found
+
+
+def _weigh(lever: Lever, readings: Mapping[str, Reading], runs: Sequence[Sequence[Run]]) -> Row:
+    """One row. runs: of the lever, of what it is compared with, and the pilots."""
+    mine, other, pilots = runs
+    data, same_tier = readings["train"].data, lever.tier == "train"
+    spent = 0.0 if same_tier else readings[lever.tier].prepared_s
+    told = compare_runs(data, *(_by_steps(other, mine) if same_tier else (other, mine)), pilots)
+    effect = pick(told["effects"], CLEANED, RAW)
+    timed = compare_runs(data, *_by_seconds(other, mine, spent), pilots)
+    kept = ("estimate", "low", "high", "p", "mde", "n", "low_new", "high_new")
+    steps = pull(readings[lever.tier].recipe, lever.change).steps
+    against = pull(readings["train"].recipe, lever.versus_change).steps
+    return {
+        "lever": lever.name, "kind": lever.kind, "tier": lever.tier, "versus": lever.versus,
+        "final_acc": {name: effect[name] for name in kept},
+        "steps": _sooner(told) if same_tier else None,
+        "seconds": _sooner(timed),
+        "cpu_s": _cost(mine, steps) + spent,
+        "cpu_s_versus": _cost(other, against),
+    }  # fmt: skip
+
+
+def _cost(runs: Sequence[Run], steps: int) -> float:
+    """Mean CPU seconds of all steps; a curve may end before a decay."""
+    return float(np.mean([run.cpu_s[-1] * steps / run.steps[-1] for run in runs]))
+
+
+def _sooner(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    kept = ("ratio", "low", "high", "at_least", "at_most", "reached", "reached_versus", "n")
+    for row in told["speedups"]:
+        if (row["arm"], row["q"]) == (CLEANED, TARGET):
+            return {name: row[name] for name in kept}
+    return None
+
+
+def _by_steps(other: Sequence[Run], mine: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Both sets of runs up to where the shorter curves end."""
+    end = float(min(run.steps[-1] for run in (*other, *mine)))
+    return [_cut(run, run.steps, end) for run in other], [_cut(run, run.steps, end) for run in mine]
+
+
+def _by_seconds(
+    other: Sequence[Run], mine: Sequence[Run], spent: float
+) -> tuple[list[Run], list[Run]]:
+    """Both sets of runs with CPU microseconds for steps, cut where the sooner of them ended."""
+    late = [replace(run, cpu_s=run.cpu_s + spent) for run in mine]
+    end = 1e6 * min(float(run.cpu_s[-1]) for run in (*other, *late))
+    return [_cut(run, 1e6 * run.cpu_s, end) for run in other], [
+        _cut(run, 1e6 * run.cpu_s, end) for run in late
+    ]
+
+
+def _cut(run: Run, times: NDArray[Any], end: float) -> Run:
+    """The curve over `times` up to `end`; before the first reading it is level."""
+    if end == times[-1] and times.dtype == run.steps.dtype:
+        return run
+    inside = times < end
+    at = np.append(times[inside], end)
+    first = run.val_acc[0] if not inside.any() else np.interp(end, times, run.val_acc)
+    accuracy = np.append(run.val_acc[inside], first)
+    if at.size == 1:
+        at, accuracy = np.array([0.0, end]), np.repeat(accuracy, 2)
+    return replace(run, steps=np.rint(at).astype(np.int64), val_acc=accuracy)
+
+
+def weigh_feeds(feeds: Sequence[Mapping[str, float]], step_s: float, steps: int) -> Row:
+    """Return the row of reading batches from the shards and not from memory.
+
+    The rows and their pixels are the same, so accuracy and steps are so by construction; a step
+    costs the difference of the batches more.
+
+    feeds: CPU seconds of a batch, `resident` and `loader`, measured again and again. step_s: CPU
+    seconds of one of the `steps` of raw's recipe.
+
+    >>> weigh_feeds([{"resident": 1.0, "loader": 2.0}] * 2, 9.0, 5)["seconds"]["ratio"]
+    0.9
+    """
+    dearer = [max(0.0, step_s - one["resident"]) + one["loader"] for one in feeds]
+    got = mean_t(np.log(step_s / np.array(dearer)))
+    ratio, low, high = (round(float(np.exp(v)), 12) for v in (got.estimate, got.low, got.high))
+    even = {"n": len(feeds), "at_least": False, "at_most": False}
+    return {
+        "lever": "rows read from the shards", "kind": "loading", "tier": "train", "versus": RAW,
+        "same_runs": True,
+        "final_acc": {**dict.fromkeys(("estimate", "low", "high"), 0.0), "p": 1.0, "p_by": 1.0},
+        "steps": {**even, **dict.fromkeys(("ratio", "low", "high"), 1.0)},
+        "seconds": {**even, "ratio": ratio, "low": low, "high": high},
+        "cpu_s": steps * float(np.mean(dearer)), "cpu_s_versus": steps * step_s,
+    }  # fmt: skip
