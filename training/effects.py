@@ -19,7 +19,7 @@ from training.convergence import restricted
 from training.economics import forecast_equivalent, list_break_even
 from training.judged import ALPHA, Judged, compare
 from training.shapley import respond_to_dose, share_out
-from training.speedups import freeze_targets, measure_speedup, trace_speedups
+from training.speedups import TESTED, freeze_targets, measure_speedup, trace_speedups
 from training.wording import describe
 from training.worth_wording import say_worth
 
@@ -92,8 +92,8 @@ def _effect(
     judged: Judged, arm: str, versus: str, endpoint: str, targets: Sequence[Mapping[str, float]]
 ) -> dict[str, Any]:
     """One paired difference with what its endpoint has beside the interval."""
-    last = targets[-1]["accuracy"] if targets else 1.0
-    a, b = (judged.values(one, endpoint, last) for one in (arm, versus))
+    target = next((one["accuracy"] for one in targets if one["q"] == TESTED), 1.0)
+    a, b = (judged.values(one, endpoint, target) for one in (arm, versus))
     if endpoint == "rmst_steps":
         a, b = (restricted(times, judged.budget) for times in (a, b))
     if endpoint == "worst_class_acc":

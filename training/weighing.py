@@ -15,11 +15,11 @@ from training.errors import TrainingError
 from training.jobs import Job, Place, plan_jobs, run_jobs
 from training.levers import Change, Lever, pull
 from training.recipe import Recipe
+from training.speedups import TESTED
 from training.statistics import benjamini_yekutieli, mean_t
 from training.tiers import compare_runs
 from training.trainer import Run
 
-TARGET = 0.95  # of what raw gains over chance
 ORDERS = ("accuracy", "steps", "seconds")
 Progress = Callable[[int, int], None]
 Row = dict[str, Any]
@@ -176,7 +176,7 @@ def _cost(runs: Sequence[Run], steps: int) -> float:
 def _sooner(told: Mapping[str, Any]) -> dict[str, Any] | None:
     kept = ("ratio", "low", "high", "at_least", "at_most", "reached", "reached_versus", "n")
     for row in told["speedups"]:
-        if (row["arm"], row["q"]) == (CLEANED, TARGET):
+        if (row["arm"], row["q"]) == (CLEANED, TESTED):
             return {name: row[name] for name in kept}
     return None
 

@@ -20,7 +20,7 @@ ARM_NAMES = {
 ENDPOINT_NAMES = {
     "final_acc": "test accuracy",
     "aulc": "area under the curve",
-    "rmst_steps": "steps to target",
+    "rmst_steps": "steps to 95 % of raw's gain",
     "nll": "test loss",
     "verified_acc": "accuracy on verified labels",
     "worst_class_acc": "accuracy in the worst class",
