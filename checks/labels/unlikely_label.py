@@ -92,8 +92,8 @@ def unlikely_label(
     ranked against train, and proposed for review only.
 
     What cannot be known from labels alone: wrong labels that fill one region of the features and
-    spare all others look like samples that are hard there. None is flagged then, and the interval
-    of the count says how many there may be.
+    spare all others look like samples that are hard there. None is flagged then, `label_wrong` is
+    null, and the interval of the count says how many there may be.
 
     Why: a wrong label in train is learnt by heart by a large network; but a weak model's count of
     errors flags a fifth of a clean set, so that order and amount are two decisions.
@@ -141,7 +141,8 @@ def unlikely_label(
     if "dynamics" in tables:
         learnt = doubt_of_dynamics(tables["dynamics"].collect(), everyone["sample_id"])
         suspicion = np.where(np.isfinite(learnt), (suspicion + learnt) / 2, suspicion).round(9)
-    scores = _spread(tables, _score(everyone, judged, suspicion, wrong, classes))
+    told = wrong if count else np.full_like(wrong, np.nan)
+    scores = _spread(tables, _score(everyone, judged, suspicion, told, classes))
     found = _tell(everyone, judged, wrong, classes, calibration=calibration, count=count)
     return Judged(found, scores, facts | verdicts.tell(unheard.reading.wrong))
 
@@ -230,7 +231,7 @@ def _score(
     }  # fmt: skip
     told = everyone.select("sample_id", *(pl.Series(n, v, strict=False) for n, v in parts.items()))
     rounded = ("label_prob", "label_wrong", "suggestion_prob", "label_votes")
-    return told.cast(SCORES).with_columns(pl.col(rounded).round(6))  # type: ignore[arg-type]
+    return told.cast(SCORES).with_columns(pl.col(rounded).fill_nan(None).round(6))  # type: ignore[arg-type]
 
 
 def _spread(tables: Mapping[str, pl.LazyFrame], told: pl.DataFrame) -> pl.DataFrame:

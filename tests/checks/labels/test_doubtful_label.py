@@ -50,7 +50,17 @@ def test_where_no_label_is_wrong_none_is_doubted() -> None:
     """Clean labels, some of them hard to tell, keep their whole weight."""
     tables, _ = make_tables(0.0)
     outcome = run_set_checks(tables, list(map(CHECKS.get, ASKS)))
-    assert outcome.facts["doubtful_label"]["doubted"] <= 0.01 * 2_000
+    assert outcome.facts["unlikely_label"]["flagged"] == 0
+    assert outcome.facts["doubtful_label"]["doubted"] == 0
+    assert outcome.scores["label_wrong"].null_count() == 2_400
+    assert outcome.scores["label_suspicion"].null_count() == 0
+
+
+def test_labels_that_no_feature_tells_are_not_doubted() -> None:
+    """Labels drawn at random look as wrong as any other: all keep their weight."""
+    tables, _ = make_tables(0.75)
+    outcome = run_set_checks(tables, list(map(CHECKS.get, ASKS)))
+    assert outcome.findings.filter(pl.col("check_id").is_in(list(ASKS))).is_empty()
 
 
 def test_a_doubted_label_weighs_its_chance_of_being_right() -> None:
