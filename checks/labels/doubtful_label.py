@@ -35,9 +35,9 @@ def doubtful_label(tables: Mapping[str, pl.LazyFrame], *, wrong_min: float) -> J
     """Flag train labels that are wrong with a chance of `wrong_min` or more.
 
     The chance is `label_wrong` of `unlikely_label`. That check flags what is wrong for sure, to be
-    taken out; here are all the others that may be, which should count for as much as they are
-    likely right (`[policy] weights`). Most of them are right: nothing is proposed for review. Where
-    that check flags none, hard samples cannot be told from wrong ones, and none is doubted.
+    taken out; whatever may be wrong, those included, should count for as much as it is likely right
+    (`[policy] weights`). Most of them are right: nothing is proposed for review. Where that check
+    flags none, hard samples cannot be told from wrong ones, and none is doubted.
 
     Why: dropping only what is sure leaves two thirds of the wrong labels of CIFAR-10N in; weighing
     the doubtful ones recovers half as much again of what dropping every wrong label would gain, and
