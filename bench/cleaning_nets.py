@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +24,7 @@ CONV_EPOCHS, CONV_BATCH = 15, 128
 MEMBERS = 4  # trained at once: as many as the cache holds
 Runs = Sequence[tuple[Arm, int]]
 Classes = npt.NDArray[np.int16]
+_held: list[tuple[Pictures, Recipe]] = []  # in a worker
 
 
 def predict_mlp(data: TrainingData, runs: Runs) -> Classes:
@@ -70,13 +74,29 @@ def _forward(weights: Sequence[Tensor], numbers_MBD: Tensor) -> Tensor:
 
 
 def predict_conv(data: TrainingData, runs: Runs) -> Classes:
-    """Train the train tier's small network for each run; its classes on the test rows, (R, T)."""
-    pictures = Pictures(data, torch.device("cpu"))
+    """Train the train tier's small network for each run; its classes on the test rows, (R, T).
+
+    One process of one thread a core; results do not depend on how many there are.
+    """
     recipe = Recipe(
         "train", steps=CONV_EPOCHS * data.train.size // CONV_BATCH, batch_size=CONV_BATCH, lr=0.05,
         weight_decay=1e-3, evals=1, flip=False, translate_px=0,
     )  # fmt: skip
-    return np.stack([train(pictures, arm, seed, recipe).test_pred for arm, seed in runs])
+    with ProcessPoolExecutor(
+        os.cpu_count(), mp_context=get_context("spawn"), initializer=_hold, initargs=(data, recipe)
+    ) as pool:
+        return np.stack(list(pool.map(_train_one, *zip(*runs, strict=True))))
+
+
+def _hold(data: TrainingData, recipe: Recipe) -> None:
+    """Keep what every run of this process reads."""
+    torch.set_num_threads(1)
+    _held.append((Pictures(data, torch.device("cpu")), recipe))
+
+
+def _train_one(arm: Arm, seed: int) -> Classes:
+    pictures, recipe = _held[-1]
+    return train(pictures, arm, seed, recipe).test_pred
 
 
 def with_numbers(data: TrainingData, features: npt.NDArray[np.float32]) -> TrainingData:

@@ -57,12 +57,12 @@ def make_ours(pictures: Pictures, recipe: Recipe, *, whole: bool) -> Step:
     def step_whole() -> None:
         rows, epochs = next(stream)
         logits = learner.predict(pictures.batch(rows), rows, epochs)
-        loss = weighted_loss(logits, torch.from_numpy(data.labels[rows]), ones, 0.0)
+        loss = weighted_loss(logits, torch.from_numpy(data.labels[rows]), ones, recipe)
         learner.move(loss, recipe.steps)
 
     def step_alone() -> None:
         learner.net.train()
-        weighted_loss(learner.net(images), still, ones, 0.0).backward()  # type: ignore[no-untyped-call]
+        weighted_loss(learner.net(images), still, ones, recipe).backward()  # type: ignore[no-untyped-call]
         for mover in learner.movers:
             mover.step(1.0)
 
