@@ -10,7 +10,8 @@ BENCHMARKS = (
     "twins", "hashes", "drift", "tables", "contracts", "suggest", "cells", "leaks",
     "label_ranking", "label_amount", "label_tables", "label_dynamics", "label_values",
     "shards", "loader", "shard_flips", "shard_digests",
-    "cpu_step", "small_net", "batched_heads", "table_nets",
+    "cpu_step", "small_net", "batched_heads", "table_nets", "yardstick",
+    "experiment_speed", "levers", "audit", "audit_statistics", "resplits",
 )  # fmt: skip
 ONCE = ("huge", "label_cleaning", "shard_scale")  # recorded once: up to an hour each, and 40 GB
 

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from bench.all import BENCHMARKS, ONCE
 from bench.chosen import (
+    EXPERIMENT_FIGURES,
     IMAGE_FIGURES,
     LABEL_FIGURES,
     RANGES,
@@ -39,6 +40,7 @@ def write_pages() -> dict[Path, str]:
     filled = _fill(filled, "tables", _figures(TABLE_FIGURES))
     filled = _fill(filled, "labels", _figures(LABEL_FIGURES))
     filled = _fill(filled, "shards", _figures(SHARD_FIGURES))
+    filled = _fill(filled, "experiment", _figures(EXPERIMENT_FIGURES))
     return {
         ROOT / "docs" / "checks.md": "\n".join(_catalogue()) + "\n",
         ROOT / "docs" / "config.md": "\n".join(_configuration()) + "\n",
