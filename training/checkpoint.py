@@ -95,27 +95,15 @@ class Learning:
     more: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that training changes, to be saved or written over."""
-        return {**training_state(self.model, self.average, self.movers), **self.more}
+        """Return all that training changes, by name, to be saved or written over."""
+        named = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        named |= {f"average.{at}": tensor for at, tensor in enumerate(self.average.held)}
+        for number, mover in enumerate(self.movers):
+            named |= {f"mover{number}.{at}": tensor for at, tensor in enumerate(mover.memory)}
+        return {**named, **self.more}
 
     def go_on(self, step: int) -> None:
         """Count the steps that the written tensors have taken."""
-        go_on(step, self.average, self.movers)
-
-
-def training_state(
-    model: nn.Module, average: Average, movers: list[Optimiser]
-) -> dict[str, Tensor]:
-    """Return every tensor that a training loop changes, by name, to be saved or written over."""
-    named = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    named |= {f"average.{at}": tensor for at, tensor in enumerate(average.held)}
-    for number, mover in enumerate(movers):
-        named |= {f"mover{number}.{at}": tensor for at, tensor in enumerate(mover.memory)}
-    return named
-
-
-def go_on(step: int, average: Average, movers: list[Optimiser]) -> None:
-    """Set the counts that follow from the steps taken."""
-    average.count = step
-    for mover in movers:
-        mover.taken = step
+        self.average.count = step
+        for mover in self.movers:
+            mover.taken = step

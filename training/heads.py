@@ -126,12 +126,11 @@ class Rows:
     def batch(self, rows_MB: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         """Return numbers (M, B, D) and codes (M, B, K) of pool rows."""
         at = torch.from_numpy(rows_MB.ravel()).to(self.device)
-        picked = [  # twice as fast as with two indexes
-            None if part is None else part.index_select(0, at).view(*rows_MB.shape, part.shape[1])
-            for part in (self.numbers, self.codes)
-        ]
-        assert picked[0] is not None
-        return picked[0], picked[1]
+
+        def pick(part: Tensor) -> Tensor:  # twice as fast as with two indexes
+            return part.index_select(0, at).view(*rows_MB.shape, part.shape[1])
+
+        return pick(self.numbers), None if self.codes is None else pick(self.codes)
 
 
 def train_heads(

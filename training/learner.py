@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.augment import augment, dropout_scale
-from training.checkpoint import go_on, training_state
+from training.checkpoint import Learning
 from training.curriculum import weigh_hardest
 from training.errors import TrainingError
 from training.models import Network, build, filter_banks
@@ -60,6 +60,7 @@ class Learner:
         self.average = Average([*self.net.parameters(), *self.net.buffers()], span)
         self.movers = optimisers(self.net, recipe.optimiser, recipe.lr, recipe.weight_decay)
         self.sparse = Sparse(filter_banks(self.net), self.average, recipe)
+        self.learning = Learning(self.net, self.average, self.movers, self.sparse.named())
         self.wrapped: Forward = compiled(self.net, recipe)
         self._freeze(0)
 
@@ -113,7 +114,7 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that training changes, to be saved or written over."""
-        return training_state(self.net, self.average, self.movers) | self.sparse.named()
+        return self.learning.tensors()
 
     def averaged(self) -> dict[str, Tensor]:
         """Return a copy of the averaged network's tensors by name, on the CPU."""
@@ -124,7 +125,7 @@ class Learner:
 
     def go_on(self, step: int) -> None:
         """Count the steps that the written tensors have taken."""
-        go_on(step, self.average, self.movers)
+        self.learning.go_on(step)
         self._freeze(step)
 
 

@@ -17,7 +17,7 @@ from training.levers import Change, Lever, pull
 from training.recipe import Recipe
 from training.speedups import TESTED
 from training.statistics import benjamini_yekutieli, mean_t
-from training.tiers import compare_runs
+from training.tiers import compare_runs, spent_cpu_s
 from training.trainer import Run
 
 ORDERS = ("accuracy", "steps", "seconds")
@@ -156,21 +156,16 @@ def _weigh(lever: Lever, readings: Mapping[str, Reading], runs: Sequence[Sequenc
     effect = pick(told["effects"], CLEANED, RAW)
     timed = compare_runs(data, *_by_seconds(other, mine, spent), pilots)
     kept = ("estimate", "low", "high", "p", "mde", "n", "low_new", "high_new")
-    steps = pull(readings[lever.tier].recipe, lever.change).steps
-    against = pull(readings["train"].recipe, lever.versus_change).steps
+    recipe = pull(readings[lever.tier].recipe, lever.change)
+    against = pull(readings["train"].recipe, lever.versus_change)
     return {
         "lever": lever.name, "kind": lever.kind, "tier": lever.tier, "versus": lever.versus,
         "final_acc": {name: effect[name] for name in kept},
         "steps": _sooner(told) if same_tier else None,
         "seconds": _sooner(timed),
-        "cpu_s": _cost(mine, steps) + spent,
-        "cpu_s_versus": _cost(other, against),
+        "cpu_s": spent_cpu_s(mine, recipe) / len(mine) + spent,
+        "cpu_s_versus": spent_cpu_s(other, against) / len(other),
     }  # fmt: skip
-
-
-def _cost(runs: Sequence[Run], steps: int) -> float:
-    """Mean CPU seconds of all steps; a curve may end before a decay."""
-    return float(np.mean([run.cpu_s[-1] * steps / run.steps[-1] for run in runs]))
 
 
 def _sooner(told: Mapping[str, Any]) -> dict[str, Any] | None:
