@@ -9,7 +9,7 @@ import pytest
 
 from flows.report import build_report, render_html
 from flows.report.effects import describe_experiment
-from tests.flows.report.conftest import make_experiment
+from tests.flows.report.made_experiment import make_experiment
 from tests.flows.report.pages import assert_harmless
 
 TAKEN = [

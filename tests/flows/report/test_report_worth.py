@@ -10,7 +10,7 @@ from flows.report import build_report, render_html
 from flows.report.effects import describe_experiment
 from flows.report.speedup_curve import draw_speedups
 from flows.report.verdict import tell_trainings
-from tests.flows.report.conftest import make_experiment
+from tests.flows.report.made_experiment import make_experiment
 
 
 def test_every_new_figure_stands_with_its_interval(image_run: Any) -> None:
