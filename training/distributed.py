@@ -4,26 +4,52 @@
 
 STORE is a shard store, MANIFEST the digest of one of its manifests, recipe.json the fields of a
 `Recipe`. Rank 0 writes curves.parquet, as `training.experiment.curve_frame` gives it, and keeps a
-checkpoint beside it: a killed command goes on where it was, with any number of processes.
+checkpoint beside it: a killed command goes on where it was, with any number of processes. The exit
+code is 0, or 2 after one line on stderr that says what to mend; a checkpoint stays either way.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
+from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from training.checkpoint import EVERY_S, Checkpoint
 from training.errors import TrainingError
 from training.experiment import choose_device
-from training.jobs import repeatable
+from training.jobs import name_result, repeatable
 from training.ranks import join
 from training.recipe import Recipe
 from training.shards.manifest import read_manifest
+from training.shards.store import write_atomic, writing
 from training.streamed import Splits, train_streamed
 from training.tiers import curve_frame
+
+SIDE_PX = (8, 512)  # as for `[training] image_size`
+
+
+def open_recipe(path: Path) -> Recipe:
+    """Return the recipe that a JSON file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        TrainingError: if it is no JSON object or has a field that cannot be.
+    """
+    wanted = "Needs an object with the fields of a recipe."
+    try:
+        told = json.loads(path.read_bytes())
+    except ValueError as broken:
+        raise TrainingError(str(path), "is no JSON", got=str(broken), allowed=wanted) from broken
+    if not isinstance(told, Mapping):
+        raise TrainingError(str(path), "is no object", got=type(told).__name__, allowed=wanted)
+    return read_recipe(told)
 
 
 def read_recipe(told: Mapping[str, Any]) -> Recipe:
@@ -54,25 +80,56 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: list[str] | None = None) -> None:
-    """Train and write the curve."""
-    asked = read_arguments(words)
-    recipe = read_recipe(json.loads(asked.recipe.read_text(encoding="utf-8")))
+def name_run(asked: argparse.Namespace, recipe: Recipe, device: torch.device) -> str:
+    """Return the name of all that decides the bits of the run but the number of processes."""
+    own = ("manifest", "arm", "seed", "image_size", "channels")
+    return name_result(
+        {"recipe": asdict(recipe), **{name: getattr(asked, name) for name in own}}, device
+    )
+
+
+def train(asked: argparse.Namespace) -> None:
+    """Train and write the curve.
+
+    Raises:
+        OSError, TrainingError: if anything asked for is not there or cannot be.
+    """
+    if not SIDE_PX[0] <= asked.image_size <= SIDE_PX[1]:
+        told = f"From {SIDE_PX[0]} to {SIDE_PX[1]} px."
+        raise TrainingError("--image-size", "cannot be", got=asked.image_size, allowed=told)
+    recipe, device = open_recipe(asked.recipe), choose_device(asked.device)
     splits = Splits.open(
-        asked.store, read_manifest(Path(asked.store), asked.manifest),
+        asked.store, read_manifest(asked.store, asked.manifest),
         image_size=asked.image_size, channels=asked.channels,
     )  # fmt: skip
-    device = choose_device(asked.device)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    saved = Checkpoint(asked.out / f"{asked.arm}-{asked.seed}.open", asked.checkpoint_s)
+    with writing(asked.out):
+        asked.out.mkdir(parents=True, exist_ok=True)
+    saved = Checkpoint(asked.out / f"{name_run(asked, recipe, device)}.open", asked.checkpoint_s)
     with join(device) as ranks, repeatable(device):
         run, told = train_streamed(
             splits, asked.seed, recipe, arm=asked.arm, device=device, ranks=ranks, saved=saved
         )
         if ranks.rank == 0:
-            curve_frame(recipe.tier, [run], told).write_parquet(asked.out / "curves.parquet")
+            curve = BytesIO()
+            curve_frame(recipe.tier, [run], told).write_parquet(curve)
+            write_atomic(asked.out / "curves.parquet", curve.getvalue())
             saved.clear()
 
 
+def main(words: list[str] | None = None) -> int:
+    """Return the exit code: 0, or 2 after saying on stderr what must be mended."""
+    try:
+        train(read_arguments(words))
+    except TrainingError as wrong:
+        told = wrong
+    except OSError as broken:
+        where = str(broken.filename or "training.distributed")
+        told = TrainingError(where, "cannot be used", got=broken.strerror or str(broken))
+    else:
+        return 0
+    print(told, file=sys.stderr)  # noqa: T201 - the command speaks
+    return 2
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,7 +12,7 @@ import io
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -139,12 +139,17 @@ def _digest(  # noqa: PLR0917 - all that a run depends on
     device: torch.device,
 ) -> str:
     told = {
-        "engine": [ENGINE, torch.__version__, np.__version__, device.type],
         "rows": [rows, data.classes, data.levels],
         "recipe": asdict(recipe),
         "runs": [[name, seed, _digest_arm(data, arms.draw(name, seed))] for name, seed in runs],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+    return name_result(told, device)
+
+
+def name_result(told: Mapping[str, Any], device: torch.device) -> str:
+    """Return the name, 32 hex digits, of what this engine makes of all that is `told`."""
+    whole = {**told, "engine": [ENGINE, torch.__version__, np.__version__, device.type]}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def run_jobs(

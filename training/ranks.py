@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.distributed._functional_collectives import all_reduce  # its gradient is summed too
 from torch.nn.parallel import DistributedDataParallel
 
 from training.learner import Forward
@@ -22,12 +22,6 @@ class Ranks:
     rank: int = 0
     world: int = 1
 
-    def total(self, value: Tensor) -> Tensor:
-        """Return the sum of all ranks' values."""
-        if self.world > 1:
-            distributed.all_reduce(value)
-        return value
-
     def wrap(self, net: nn.Module) -> Forward:
         """Return what a training step calls: its gradients are the mean over the ranks.
 
@@ -37,7 +31,7 @@ class Ranks:
         if self.world == 1:
             return net
         _share_statistics(net)
-        return DistributedDataParallel(net, broadcast_buffers=False)
+        return DistributedDataParallel(net, forward_sync_buffers=False)
 
     def interleave(self, mine: Tensor, count: int) -> Tensor:
         """Return rows 0..count - 1, of which rank r holds r, r + world, and so on."""
@@ -69,17 +63,23 @@ def join(device: torch.device) -> Iterator[Ranks]:
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm whose mean and variance are those of all ranks' batches, on any device.
 
-    torch's own SyncBatchNorm needs a GPU. Batches are of one size on all ranks.
+    torch's own SyncBatchNorm needs a GPU. Batches are of one size on all ranks. Sums are float32
+    whatever the images are, as those of torch's own are.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W), normed over N, H, W of all ranks in training."""
+        """(N, C, H, W), normed over N, H, W of all ranks in training; of the dtype that it had."""
         if not self.training:
             return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._norm(x.float()).to(x.dtype)
+
+    def _norm(self, x: Tensor) -> Tensor:
         world = distributed.get_world_size()
         sums = torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])
         count = world * x.numel() / x.shape[1]
-        whole: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
+        assert distributed.group.WORLD is not None
+        whole = all_reduce(sums, "sum", distributed.group.WORLD)
         mean, square = (whole / count).chunk(2)
         var = (square - mean.square()).clamp_min(0)
         with torch.no_grad():

@@ -1,17 +1,18 @@
 """Training one manifest that need not fit into memory, on one process or on many together.
 
-The recipe, the network and the record are those of `training.trainer.train`. The rows come from a
-ShardLoader, so the arm is the manifest itself and the order is the loader's; samples are augmented
-by their key, the same in every manifest that holds them.
+The recipe, the network, the length of a step and the record are those of `training.trainer.train`.
+The arm is the manifest itself, its rows come in the order of a ShardLoader, an epoch straight after
+another; samples are augmented by their key, the same in every manifest that holds them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,16 +24,21 @@ from training.curriculum import weigh_hardest
 from training.dataset import Batch, ShardDataset
 from training.errors import TrainingError
 from training.learner import Learner
-from training.loader import Fetchable, ShardLoader
+from training.loader import Fetchable
+from training.prefetch import fetch_ahead, hand_to_device
 from training.ranks import Ranks
 from training.recipe import Recipe
+from training.shards.columns import read_columns
 from training.shards.manifest import Manifest
-from training.shards.place import Store
+from training.shards.order import open_order
+from training.shards.place import Store, open_store
+from training.shards.split import stored_shards
 from training.standard import FIT_ROWS, Standard
 from training.trail import Trail
 from training.trainer import CURVE_ROWS, Run, finished, score
 
 _CHUNK = 256
+_DRAWN = 4096  # places of the order at a time, as in `training.loader`
 Longs = NDArray[np.int64]
 
 
@@ -46,11 +52,15 @@ class Split(Fetchable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The rows of one manifest: train is streamed, val and test are read as curves need them."""
+    """The rows of one manifest: train is streamed, val and test are read as curves need them.
+
+    weight: mean weight of the rows of train, 0 for one without a label.
+    """
 
     train: Split
     val: Split
     test: Split
+    weight: float
 
     @classmethod
     def open(
@@ -60,13 +70,15 @@ class Splits:
 
         Raises:
             StoreError: if a split is missing.
-            TrainingError: if a split is empty or the manifest holds a table.
+            TrainingError: if a split is empty, the manifest holds a table, or no row of train has
+                both a label and a weight.
+            DamageError: if labels or weights are not what was written.
         """
-        parts = (
+        train, val, test = (
             ShardDataset(out, manifest, split, image_size=image_size, channels=channels)
             for split in ("train", "val", "test")
         )
-        return cls(*parts)
+        return cls(train, val, test, mean_weight(out, manifest))
 
 
 class _HeldOut:
@@ -107,6 +119,25 @@ def spread(count: int, most: int) -> Longs:
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
+def mean_weight(out: str | Store, manifest: Manifest) -> float:
+    """Return the mean weight of the rows of train, in which one without a label counts 0.
+
+    Raises:
+        TrainingError: if that leaves nothing to learn from.
+        DamageError: if a shard is not what was written.
+    """
+    store, shards, total = open_store(out), stored_shards(manifest, "train"), 0.0
+    for shard in shards:
+        facts = read_columns(store, shard, ["label", "weight"])
+        known = facts["weight"].filter(pc.is_valid(facts["label"]))
+        total += pc.sum(known).as_py() or 0.0
+    if total <= 0:
+        where = f"manifest {manifest.name}"
+        problem = "no row of train has a label and a weight above 0"
+        raise TrainingError(where, problem, got=total, allowed="A sum of weights above 0.")
+    return total / sum(shard.rows for shard in shards)
+
+
 def train_streamed(
     splits: Splits,
     seed: int,
@@ -124,36 +155,31 @@ def train_streamed(
     holds no features: it is what `curve_frame` asks for.
 
     On one device the same call gives the same bits; on several ranks the same up to the order of
-    sums. cpu_s are rank 0's. Weights are scaled to a mean of 1 in each step. A run has no dynamics.
+    sums. cpu_s are rank 0's. Batches cross the end of an epoch, and weights are scaled to a mean of
+    1 over the split, so every row counts once in each epoch. A run has no dynamics.
 
     Raises:
-        TrainingError: if the ranks cannot share a batch, or a row is damaged.
-            Also if blocks are to freeze on several ranks.
+        TrainingError: if the ranks cannot share a batch, or cannot do what the recipe asks for, or
+            a row is damaged.
     """
     device, ranks = device or torch.device("cpu"), ranks or Ranks()
-    if recipe.batch_size % ranks.world:
-        raise TrainingError("training.batch_size", "cannot be shared evenly", got=recipe.batch_size,
-                            allowed=f"Multiples of {ranks.world}, the ranks.")  # fmt: skip
-    if recipe.freeze and ranks.world > 1:
-        raise TrainingError("recipe.freeze", "only one process can freeze blocks",
-                            got=ranks.world)  # fmt: skip
+    _guard(recipe, ranks)
     some = splits.train.fetch(spread(len(splits.train), FIT_ROWS), filled=0, epoch=0)
     standard = Standard.fit(some.images.to(device))
     key, classes = keyed_seed(arm, seed), len(splits.train.classes)
     learner = Learner(standard.filters, classes, key, recipe, device)
     learner.wrapped = ranks.wrap(learner.net) if ranks.world > 1 else learner.wrapped
     trail = Trail(learner, saved, None)
-    feed = _Feed(splits.train, key, recipe.batch_size, ranks, device)
-    feed.go_on(trail.more)
+    feed = _feed(splits.train, _steps(splits.train, key, recipe, ranks, trail.step), device)
     val = _HeldOut(splits.val, spread(len(splits.val), CURVE_ROWS), ranks, resident=True)
-    due, batches = set(recipe.eval_steps()), feed.batches()
+    due = set(recipe.eval_steps())
     for step in range(trail.step, recipe.steps + 1):
         if ranks.rank == 0:
-            trail.keep(step, feed.place())
+            trail.keep(step)
         if step in due:
             trail.add(step, score(*val.read(learner, standard)))
         if step < recipe.steps:
-            _advance(learner, standard, next(batches), ranks, step)
+            learner.move(_loss(learner, standard, next(feed), ranks, splits.weight), step)
     test = _HeldOut(splits.test, np.arange(len(splits.test)), ranks, resident=False)
     logits, labels = test.read(learner, standard)
     told = _labels_only(labels, splits.train.classes)
@@ -167,40 +193,71 @@ def _labels_only(labels: Longs, classes: Sequence[str]) -> TrainingData:
     return TrainingData("image", tuple(classes), np.empty(0, np.str_), labels, split)
 
 
-class _Feed:
-    """Batches without end, from where a run stands."""
-
-    def __init__(
-        self, train: Split, key: int, size: int, ranks: Ranks, device: torch.device
-    ) -> None:
-        self.loader = ShardLoader(
-            train, size // ranks.world, seed=key, rank=ranks.rank, world=ranks.world, ends="pad",
-            device=device,
-        )  # fmt: skip
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield this rank's batches, epoch after epoch."""
-        while True:
-            yield from self.loader
-
-    def place(self) -> dict[str, int]:
-        """Return where all ranks stand in the order."""
-        state = self.loader.state_dict()
-        return {name: state[name] for name in ("epoch", "cursor")}
-
-    def go_on(self, place: dict[str, NDArray[Any]]) -> None:
-        """Stand where `place` says, if it says anything."""
-        if place:
-            state = self.loader.state_dict()
-            self.loader.load_state_dict(state | {name: int(at) for name, at in place.items()})
+def _guard(recipe: Recipe, ranks: Ranks) -> None:
+    """Refuse what these ranks cannot do together."""
+    if recipe.batch_size % ranks.world:
+        raise TrainingError("training.batch_size", "cannot be shared evenly", got=recipe.batch_size,
+                            allowed=f"Multiples of {ranks.world}, the ranks.")  # fmt: skip
+    if ranks.world == 1:
+        return
+    if recipe.freeze:
+        raise TrainingError("recipe.freeze", "only one process can freeze blocks",
+                            got=ranks.world, allowed="1 process, or no freeze.")  # fmt: skip
+    if recipe.engine != "eager":
+        raise TrainingError("recipe.engine", f"{ranks.world} processes cannot compile together",
+                            got=recipe.engine, allowed="eager, or 1 process.")  # fmt: skip
 
 
-def _advance(learner: Learner, standard: Standard, batch: Batch, ranks: Ranks, step: int) -> None:
-    """Take one step: the weighted mean over the samples of all ranks that have a label."""
-    recipe, known = learner.recipe, batch.labels >= 0
-    weights = batch.weights * known
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One rank's rows of a step, and the epoch that each is drawn from; none only fills it."""
+
+    rows: Longs
+    epochs: Longs
+    filled: int = 0
+    epoch: int = 0
+
+
+def _draw(train: Split, key: int, positions: Longs) -> tuple[Longs, Longs]:
+    """Return the rows at positions of an order without end, and the epoch of each."""
+    epochs, places = np.divmod(positions, len(train))
+    rows = np.empty_like(places)
+    for epoch in np.unique(epochs).tolist():
+        there = epochs == epoch
+        rows[there] = open_order(len(train), key, epoch, train.blocks).at(places[there])
+    return rows, epochs
+
+
+def _steps(train: Split, key: int, recipe: Recipe, ranks: Ranks, first: int) -> Iterator[_Share]:
+    """Yield this rank's part of each step from `first` on: every world-th of the step's places."""
+    size = recipe.batch_size
+    many = -(-_DRAWN // size)
+    for step in range(first, recipe.steps, many):
+        last = min(step + many, recipe.steps)
+        positions = np.arange(step * size + ranks.rank, last * size, ranks.world)
+        drawn = _draw(train, key, positions)
+        yield from map(_Share, *(part.reshape(last - step, -1) for part in drawn))
+
+
+def _feed(
+    train: Split, steps: Iterator[_Share], device: torch.device
+) -> Iterator[tuple[Batch, Longs]]:
+    """Yield the batch of each step and the epochs of its rows, fetched a step ahead."""
+    for share, batch in hand_to_device(fetch_ahead(train, steps, 1), device):
+        yield batch, share.epochs
+
+
+def _loss(
+    learner: Learner, standard: Standard, drawn: tuple[Batch, Longs], ranks: Ranks, mean: float
+) -> Tensor:
+    """Return this rank's part of a step's loss; the mean over the ranks is that of `train`.
+
+    mean: weight of a row of the split, by which weights are divided.
+    """
+    (batch, epochs), recipe = drawn, learner.recipe
+    weights = batch.weights * (batch.labels >= 0) / mean
     images = standard.scale(batch.images, recipe.memory_format)
-    logits = learner.predict(images, batch.ids, np.full(len(batch), batch.epoch))
+    logits = learner.predict(images, batch.ids, epochs)
     losses = functional.cross_entropy(
         logits, batch.labels.clamp_min(0), reduction="none", label_smoothing=recipe.label_smoothing
     )
@@ -209,5 +266,4 @@ def _advance(learner: Learner, standard: Standard, batch: Batch, ranks: Ranks, s
         whole = ranks.interleave(weighted.detach(), recipe.batch_size)
         factors = weigh_hardest(whole, recipe.hardest)
         weighted = weighted * factors[ranks.rank :: ranks.world]
-    total = ranks.total(weights.sum()).clamp_min(1e-12)
-    learner.move(weighted.sum() * ranks.world / total, step)
+    return weighted.mean()

@@ -2,29 +2,32 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 import torch
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch.nn import functional
 
-from tests.training.shards.samples import IMAGES, write_raw
+from tests.training.streamed_bars import write_bars
 from tests.training.test_trainer_runs import CPU, bars
 from training.arms import raw_arm
 from training.checkpoint import Checkpoint
-from training.distributed import main, read_recipe
 from training.errors import TrainingError
 from training.experiment import curve_frame
 from training.jobs import repeatable
+from training.learner import Learner
 from training.models import Net
 from training.ranks import Ranks
 from training.recipe import Recipe
-from training.shards.manifest import Manifest, read_manifest
-from training.streamed import Splits, train_streamed
+from training.shards.manifest import Manifest
+from training.shards.order import open_order
+from training.standard import Standard
+from training.streamed import Splits, _feed, _loss, _steps, train_streamed
 from training.trainer import Pictures, Run, train
 
 ROOT = Path(__file__).parents[2]
@@ -34,27 +37,23 @@ Store = tuple[Path, Manifest]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The bars as shards: 160 of train, 50 of val, 50 of test; one has no label."""
+    """The bars as shards; one of train has no label."""
     out = tmp_path_factory.mktemp("bars")
-    data = bars(side=16)
-    assert data.images is not None
-    names = np.array(["train", "val", "test"])[data.split]
-    labels = [None if n == 3 else data.classes[label] for n, label in enumerate(data.labels)]
-    batch = pa.record_batch(
-        {
-            "key": [f"{n * 2_654_435_761 % 2**32:032x}-0" for n in range(labels.__len__())],
-            "label": labels,
-            "split": names.tolist(),
-            "image": [_png(image[0]) for image in data.images],
-        }
-    )
-    return out, write_raw(out, batch, IMAGES)
+    return out, write_bars(out)
 
 
-def _png(pixels: object) -> bytes:
-    sink = BytesIO()
-    Image.fromarray(pixels).save(sink, "PNG")  # type: ignore[arg-type]
-    return sink.getvalue()
+class _Counted:
+    """A split of so many rows that nobody reads."""
+
+    digest, blocks, classes = "d", None, ("up", "flat")
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def fetch(self, rows: NDArray[np.int64], *, filled: int, epoch: int) -> None: ...
 
 
 def _open(store: Store) -> Splits:
@@ -82,6 +81,7 @@ def _by_two(store: Store, told: Recipe, out: Path) -> pl.DataFrame:
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Warning" not in done.stderr
     return pl.read_parquet(out / "curves.parquet")
 
 
@@ -147,16 +147,6 @@ def test_a_streamed_run_goes_on_from_its_checkpoint(
     assert run.test_nll == alone[0].test_nll
 
 
-def test_the_command_trains_alone(store: Store, alone: tuple[Run, pl.DataFrame], tmp_path: Path):
-    """Without torchrun the command is one process, with the same bits as the function."""
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(json.dumps(asdict(RECIPE)))
-    words = ["--out", str(tmp_path), "--seed", "1", "--image-size", "16", "--channels", "1"]
-    main([str(store[0]), store[1].digest, str(recipe), *words, "--device", "cpu"])
-    curve = pl.read_parquet(tmp_path / "curves.parquet")
-    assert curve["val_nll"].to_list() == alone[1]["val_nll"].to_list()
-
-
 def test_ranks_must_share_a_batch(store: Store) -> None:
     """A batch that the ranks cannot share evenly is refused."""
     with pytest.raises(TrainingError, match=r"shared evenly \(got 32\)"):
@@ -170,19 +160,69 @@ def test_blocks_freeze_in_one_process_only(store: Store) -> None:
         train_streamed(_open(store), 1, frozen, ranks=Ranks(0, 2))
 
 
-def test_recipes_are_read_back(store: Store) -> None:
-    """A recipe survives JSON; what is no field is told by its name."""
-    assert read_manifest(store[0], store[1].digest) == store[1]
-    recipe = replace(RECIPE, schedule="wsd", freeze=(0.5, 1.0), net=Net("resnet18", norm="group"))
-    assert read_recipe(json.loads(json.dumps(asdict(recipe)))) == recipe
-    with pytest.raises(TrainingError, match=r"recipe: .*'epochs'.*Fields: tier, steps"):
-        read_recipe({**asdict(recipe), "epochs": 3})
-    with pytest.raises(TrainingError, match=r"lacks a field \(got 'lr'\)"):
-        read_recipe({"tier": "train", "steps": 3, "batch_size": 2})
+def test_code_is_compiled_in_one_process_only(store: Store) -> None:
+    """Several ranks refuse an engine that they would not use."""
+    for engine in ("compile", "graphs"):
+        with pytest.raises(TrainingError, match=rf"2 processes cannot .* \(got '{engine}'\)"):
+            train_streamed(_open(store), 1, replace(RECIPE, engine=engine), ranks=Ranks(0, 2))
+
+
+@settings(max_examples=60)
+@given(rows=st.integers(1, 40), each=st.integers(1, 9), world=st.integers(1, 3), data=st.data())
+def test_batches_cross_the_end_of_an_epoch(
+    rows: int, each: int, world: int, data: st.DataObject
+) -> None:
+    """The steps of all ranks, from any step on, are the epochs' orders without a gap or filling.
+
+    So every row comes once in each epoch, in a batch as full as any other.
+    """
+    split, size = _Counted(rows), each * world
+    recipe = replace(RECIPE, batch_size=size, steps=data.draw(st.integers(1, 3 * rows)))
+    first = data.draw(st.integers(0, recipe.steps - 1))
+    parts = [list(_steps(split, 5, recipe, Ranks(r, world), first)) for r in range(world)]
+    assert [len(part) for part in parts] == [recipe.steps - first] * world
+    drawn = np.stack([[(p.rows, p.epochs) for p in part] for part in parts], axis=-1)
+    stream = drawn.transpose(0, 2, 3, 1).reshape(-1, 2)
+    epochs = range(-(-recipe.steps * size // rows))
+    whole = [(row, n) for n in epochs for row in open_order(rows, 5, n).at(np.arange(rows))]
+    assert np.array_equal(stream, whole[first * size : recipe.steps * size])
+
+
+def test_every_row_counts_by_its_weight(tmp_path: Path) -> None:
+    """Over an epoch the mean of the steps' losses is the split's weighted mean loss.
+
+    Rows of low weight that share a batch stay low, and one without a label counts nothing.
+    """
+    weights = np.where(np.arange(260) % 3 == 0, 0.01, 2.0).astype(np.float32)
+    net = Net(widths=(8, 16), norm="group")
+    recipe = replace(RECIPE, steps=40, batch_size=4, translate_px=0, net=net)
+    splits = Splits.open(tmp_path, write_bars(tmp_path, weights), image_size=16, channels=1)
+    everything = splits.train.fetch(np.arange(160), filled=0, epoch=0)
+    standard = Standard.fit(everything.images)
+    learner = Learner(standard.filters, 2, 1, recipe, CPU)
+    steps = _steps(splits.train, 1, recipe, Ranks(), 0)
+    with torch.no_grad():
+        losses = [
+            float(_loss(learner, standard, drawn, Ranks(), splits.weight))
+            for drawn in _feed(splits.train, steps, CPU)
+        ]
+        logits = learner.predict(
+            standard.scale(everything.images, recipe.memory_format), everything.ids, np.zeros(160)
+        )
+    known = everything.labels >= 0
+    each = functional.cross_entropy(logits[known], everything.labels[known], reduction="none")
+    true = float((each * everything.weights[known]).sum() / everything.weights[known].sum())
+    assert np.isclose(np.mean(losses), true, rtol=1e-5)
+
+
+def test_a_split_without_weight_is_refused(tmp_path: Path) -> None:
+    """A split from which nothing can be learnt is told before training."""
+    manifest = write_bars(tmp_path, np.zeros(260, np.float32))
+    with pytest.raises(TrainingError, match=r"no row of train has a label and a weight above 0"):
+        Splits.open(tmp_path, manifest, image_size=16, channels=1)
 
 
 def test_one_rank_talks_to_nobody() -> None:
-    """Alone a sum is the value itself and rows come back as they were."""
+    """Alone the rows come back as they were."""
     ranks, rows = Ranks(), torch.arange(5)
-    assert ranks.total(torch.tensor(3.0)).item() == 3
     assert ranks.interleave(rows, 5) is rows
