@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from training.checkpoint import Checkpoint
@@ -43,8 +41,7 @@ class Trail:
     Of M runs that are trained together: M points a reading, so that `curve[m::M]` is one's own.
 
     learner: None where it is not there yet; `begin` names it. saved: where the run keeps itself;
-    None: nowhere. watch: its dynamics, if it has some. step: where the run goes on, 0 at its
-    start. more: what else was kept.
+    None: nowhere. watch: its dynamics, if it has some. step: where the run goes on, 0 at its start.
     """
 
     def __init__(
@@ -53,7 +50,6 @@ class Trail:
         self.learner, self.saved, self.watch = learner, saved, watch
         self.curve: list[Point] = []
         self.step, self.clock = 0, Clock()
-        self.more: dict[str, NDArray[Any]] = {}
         if learner is not None:
             self.begin(learner)
 
@@ -70,7 +66,6 @@ class Trail:
         points = told.pop("curve").reshape(-1, 5).tolist()
         self.curve = [(int(step), *rest) for step, *rest in points]
         self.clock = Clock(tuple(told.pop("spent").tolist()))
-        self.more = told
 
     def _tensors(self) -> dict[str, Tensor]:
         assert self.learner is not None
@@ -84,11 +79,11 @@ class Trail:
         """
         self.curve.append((step, *self.clock.read(share), *read))
 
-    def keep(self, step: int, more: Mapping[str, Any] | None = None) -> None:
+    def keep(self, step: int) -> None:
         """Save the run after so many steps, if that is due."""
         if self.saved is None or step == self.step or not self.saved.due(step):
             return
         numbers = {"step": step, "curve": np.array(self.curve), "spent": self.clock.read()}
         if self.watch is not None:
             numbers["epoch"] = self.watch.epoch
-        self.saved.save(self._tensors(), numbers | dict(more or {}))
+        self.saved.save(self._tensors(), numbers)
