@@ -95,8 +95,8 @@ def train(asked: argparse.Namespace) -> None:
         OSError, TrainingError: if anything asked for is not there or cannot be.
     """
     if not SIDE_PX[0] <= asked.image_size <= SIDE_PX[1]:
-        told = f"From {SIDE_PX[0]} to {SIDE_PX[1]} px."
-        raise TrainingError("--image-size", "cannot be", got=asked.image_size, allowed=told)
+        raise TrainingError("--image-size", "cannot be", got=asked.image_size,
+                            allowed=f"From {SIDE_PX[0]} to {SIDE_PX[1]} px.")  # fmt: skip
     recipe, device = open_recipe(asked.recipe), choose_device(asked.device)
     splits = Splits.open(
         asked.store, read_manifest(asked.store, asked.manifest),

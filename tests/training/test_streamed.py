@@ -81,7 +81,7 @@ def _by_two(store: Store, told: Recipe, out: Path) -> pl.DataFrame:
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Warning" not in done.stderr
+    assert "FutureWarning" not in done.stderr
     return pl.read_parquet(out / "curves.parquet")
 
 
