@@ -124,7 +124,8 @@ def main(words: list[str] | None = None) -> int:
         told = wrong
     except OSError as broken:
         where = str(broken.filename or "training.distributed")
-        told = TrainingError(where, "cannot be used", got=broken.strerror or str(broken))
+        why, advice = broken.strerror or str(broken), "Check the path and what may be done there."
+        told = TrainingError(where, "cannot be used", got=why, advice=advice)
     else:
         return 0
     print(told, file=sys.stderr)  # noqa: T201 - the command speaks
