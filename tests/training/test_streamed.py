@@ -168,7 +168,7 @@ def test_code_is_compiled_in_one_process_only(store: Store) -> None:
 
 
 @settings(max_examples=60)
-@given(rows=st.integers(1, 40), each=st.integers(1, 9), world=st.integers(1, 3), data=st.data())
+@given(rows=st.integers(1, 40), each=st.integers(2, 9), world=st.integers(1, 3), data=st.data())
 def test_batches_cross_the_end_of_an_epoch(
     rows: int, each: int, world: int, data: st.DataObject
 ) -> None:
