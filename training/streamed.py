@@ -30,7 +30,7 @@ from training.shards.manifest import Manifest
 from training.shards.place import Store
 from training.standard import FIT_ROWS, Standard
 from training.trail import Trail
-from training.trainer import CURVE_ROWS, Run, finished, score
+from training.trainer import CURVE_ROWS, Run, finished, guard_loss, score
 
 _CHUNK = 256
 Longs = NDArray[np.int64]
@@ -129,6 +129,7 @@ def train_streamed(
     Raises:
         TrainingError: if the ranks cannot share a batch, or a row is damaged.
             Also if blocks are to freeze on several ranks.
+        DivergedError: if the loss is not a finite number where the curve is read, or at the end.
     """
     device, ranks = device or torch.device("cpu"), ranks or Ranks()
     if recipe.batch_size % ranks.world:
@@ -151,7 +152,8 @@ def train_streamed(
         if ranks.rank == 0:
             trail.keep(step, feed.place())
         if step in due:
-            trail.add(step, score(*val.read(learner, standard)))
+            read = score(*val.read(learner, standard))
+            trail.add(step, guard_loss(read, arm, seed, recipe, step))
         if step < recipe.steps:
             _advance(learner, standard, next(batches), ranks, step)
     test = _HeldOut(splits.test, np.arange(len(splits.test)), ranks, resident=False)
