@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from training.errors import TrainingError
 from training.limits import (
     RECIPE,
+    UNREAD,
     Engine,
     Layout,
     OptimiserName,
@@ -106,6 +107,14 @@ class Recipe:
         if isinstance(net := changed.get("net"), Mapping):
             changed["net"] = replace(self.net, **_known(Net, "recipe.net", net))
         return replace(self, **changed)
+
+    def read_by(self, kind: str) -> dict[str, Any]:
+        """Return the fields that networks of this kind of data read: image or table.
+
+        >>> "flip" in Recipe("train", 9, 4, 0.1, 0.0).read_by("table")
+        False
+        """
+        return {name: v for name, v in asdict(self).items() if name not in UNREAD[kind]}
 
     @property
     def stable_steps(self) -> int:

@@ -55,7 +55,17 @@ def test_the_report_tells_the_yardstick_among_the_facts(tmp_path: Path) -> None:
     assert set(told["facts"]["yardstick"]) == {"raw", "cleaned", "random_drop"}
     assert "yardstick" not in plain["facts"]
     assert told["verdict"] == plain["verdict"]
-    assert told["tiers"]["train"]["recipe"]["members"] == 3
+
+
+def test_the_report_tells_the_recipe_that_was_read(tmp_path: Path) -> None:
+    """Beside a table's effects stands what its networks read, and nothing of images."""
+    small = ExperimentOptions(
+        tiers=("train",), seeds=2, pilots=1, steps=4, device="cpu", workers=1,
+        recipe={"members": 3},
+    )  # fmt: skip
+    recipe = compare(_comparison(), small, tmp_path).report["tiers"]["train"]["recipe"]
+    assert recipe["members"] == 3
+    assert not {"optimiser", "flip", "precision", "net"} & set(recipe)
 
 
 def test_recipes_are_changed_by_name() -> None:
