@@ -3,6 +3,7 @@
 TrainingError               anything a person must mend before the run can go on
 ├── StoreError              the shard store cannot be written, is in use or lacks what was asked for
 ├── DamageError             stored bytes are not what was written; carries the shard and the row
+├── DivergedError           a run learns nothing any more: its loss is not a finite number
 └── LedgerError             the books do not balance: a sample was lost, doubled or invented
 """
 
@@ -47,6 +48,22 @@ class DamageError(TrainingError):
         self.shard, self.row = shard, row
         where = shard if row is None else f"{shard}, row {row}"
         super().__init__(where, problem, advice=advice)
+
+
+class DivergedError(TrainingError):
+    """A run's loss is not a finite number. recipe: what it was trained with, if that is known.
+
+    >>> print(DivergedError("raw", 3, 40, "lr 9, weight_decay 0"))
+    arm raw, seed 3, step 40: the loss is not a finite number (got 'lr 9, weight_decay 0'). Lower \
+lr or weight_decay of the recipe; finished runs are kept.
+    """
+
+    def __init__(self, arm: str, seed: int, step: int, got: str, recipe: object = None) -> None:
+        self.recipe = recipe
+        super().__init__(
+            f"arm {arm}, seed {seed}, step {step}", "the loss is not a finite number", got=got,
+            advice="Lower lr or weight_decay of the recipe; finished runs are kept.",
+        )  # fmt: skip
 
 
 class LedgerError(TrainingError):

@@ -26,6 +26,7 @@ from training.effects import LEAST_SEEDS, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
 from training.jobs import Place, repeatable, rows_digest
+from training.limits import OptimiserName, refuse_unread
 from training.matching import MATCHED_ON
 from training.packing import pack
 from training.probing import settle
@@ -41,6 +42,7 @@ from training.yardstick import is_cheap, measure_yardstick
 
 TIERS = ("probe", "train")
 HELD_OUT = {"val_digest": 1, "test_digest": 2}
+PLAIN: OptimiserName = "sgd"
 WAY = {"layout", "precision", "engine"}
 Progress = Callable[[str, int, int], None]
 
@@ -78,7 +80,7 @@ class ExperimentOptions:
     device: str = "auto"
     workers: int | None = None
     margin: float = 0.003
-    optimiser: str = "sgd"
+    optimiser: OptimiserName = PLAIN
     ablations: bool = False
     doses: tuple[float, ...] = ()
     raw_shares: tuple[float, ...] = ()
@@ -181,7 +183,7 @@ def compare(
     place = Place(cache, options.workers or os.cpu_count() or 1, device)
     for tier in options.tiers:
         clock, tell = Clock(), None if progress is None else partial(progress, tier)
-        data = tier_data(comparison.data, tier)
+        data = tier_data(comparison.data, tier, options)
         recipe, tried = _settle(data, choose_recipe(data, tier, options), options, place)
         plan = plan_tier(recipe, comparison.arms, options)
         shared, packing = pack(data, comparison.arms, recipe, place, plan.runs, options.packed)
@@ -239,10 +241,19 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def tier_data(data: TrainingData, tier: str) -> TrainingData:
-    """Return the pool as a tier reads it: frozen features for `probe`, the rows for `train`."""
-    if tier == "train":
-        return data if data.kind == "table" else replace(data, numbers=None, codes=None)
+def tier_data(
+    data: TrainingData, tier: str, options: ExperimentOptions | None = None
+) -> TrainingData:
+    """Return the pool as a tier reads it: frozen features for `probe`, the rows for `train`.
+
+    options: a recipe whose `embedding` is 0 learns no vectors of categories, so that `train` too
+    has indicators of the common ones among its numbers.
+    """
+    if tier == "train" and data.kind != "table":
+        return replace(data, numbers=None, codes=None)
+    flat = options is not None and options.recipe.get("embedding") == 0
+    if tier == "train" and not (flat and data.levels):
+        return data
     if data.images is not None:
         with repeatable(torch.device("cpu")):
             numbers = probe_features(features_of(data), data.train)
@@ -256,13 +267,18 @@ def choose_recipe(data: TrainingData, tier: str, options: ExperimentOptions) -> 
 
     Probe: at least 300 steps of 256. Network: six epochs of 100, at least 150 steps and at most
     3,000. Table: four epochs, two above 100,000 rows, at least 300 steps.
+
+    Raises:
+        TrainingError: if options.recipe or optimiser, whichever the tier, name what networks of
+            such data do not read, or hold what cannot be.
     """
-    n = data.train.size
+    n, own = data.train.size, options.optimiser
+    refuse_unread(data.kind, ({} if own == PLAIN else {"optimiser": own}) | dict(options.recipe))
     if data.images is not None:
         size = options.batch_size or 100
         steps = options.steps or min(3000, max(150, math.ceil(6 * n / size)))
         made = Recipe(
-            tier, steps, size, 0.05, 5e-4, evals=20, optimiser=options.optimiser,
+            tier, steps, size, 0.05, 5e-4, evals=20, optimiser=own,
             flip=data.images.shape[1] > 1,
         )  # fmt: skip
         return made.change(options.recipe)

@@ -27,7 +27,7 @@ from training.recipe import Recipe
 from training.sparsity import Sparse
 from training.stacked import stacked_linear, stacked_relu
 from training.trail import Trail
-from training.trainer import Run, conclude, curve_rows, finished, score
+from training.trainer import Run, conclude, curve_rows, finished, guard_loss, score
 from training.vectors import Vectors
 
 _CHUNK = 2048
@@ -139,6 +139,9 @@ def train_heads(
     """Train one head for each (arm, seed), all at once; same inputs, same runs, bit for bit.
 
     saved: where the batch keeps itself now and then, as one network of `training.trainer.train`.
+
+    Raises:
+        DivergedError: as that does.
     """
     data, arms = rows.data, [arm for arm, _ in runs]
     val, test = curve_rows(data), data.rows_of(2)
@@ -148,8 +151,9 @@ def train_heads(
     trail = Trail(None, saved, watch)
 
     def read(step: int, predict: Predict) -> None:
-        for one in predict(read_from(arms, val)):
-            trail.add(step, score(one, data.labels[val]), 1 / len(runs))
+        for (arm, seed), one in zip(runs, predict(read_from(arms, val)), strict=True):
+            told = guard_loss(score(one, data.labels[val]), arm.name, seed, recipe, step)
+            trail.add(step, told, 1 / len(runs))
 
     def note(batch: Batch, logits: Tensor) -> None:
         watch.record(

@@ -58,7 +58,7 @@ def plan_label_runs(
     """
     if (count := np.unique(data.labels[data.train]).size) < 2:  # noqa: PLR2004
         raise TrainingError("labels", "training needs two classes in its train split", got=count)
-    rows, device = tier_data(data, "train"), choose_device(options.device)
+    rows, device = tier_data(data, "train", options), choose_device(options.device)
     recipe, raw = label_recipe(rows, options), raw_arm(rows)
     arms = Arms(raw, raw)
     jobs = plan_jobs(rows, arms, recipe, [(name, SEED) for name in names], device)

@@ -15,6 +15,7 @@ from training.augment import augment, dropout_scale
 from training.checkpoint import Learning
 from training.curriculum import weigh_hardest
 from training.errors import TrainingError
+from training.limits import IMAGES, check
 from training.models import Network, build, filter_banks
 from training.optim import Average, optimisers
 from training.recipe import Recipe
@@ -32,8 +33,8 @@ class Learner:
     distributed one. start: the weights that the recipe names; the network's head is its own.
 
     Raises:
-        TrainingError: if the recipe's `start` was not handed over, or it freezes more blocks than
-            the network has.
+        TrainingError: if the recipe's `start` was not handed over, it freezes more blocks than the
+            network has, or its weight_decay is none of images.
     """
 
     def __init__(  # noqa: PLR0917 - what a network is made of
@@ -49,6 +50,7 @@ class Learner:
         self.net: Network = build(
             filters, classes, key, device, recipe.net, layout=recipe.memory_format
         )
+        check("recipe", IMAGES, {"weight_decay": recipe.weight_decay})
         if recipe.start and start is None:
             raise TrainingError("recipe.start", "these weights are not here", got=recipe.start)
         if len(recipe.freeze) > (most := len(self.net.stages())):

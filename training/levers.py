@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from training.arms import CLEANED, RANDOM_DROP, RAW, Arms, TrainingData
+from training.errors import TrainingError
+from training.limits import IMAGES
 from training.models import Net
 from training.recipe import Recipe
 from training.resnet import STAGES
@@ -61,9 +63,7 @@ def list_levers(recipe: Recipe, data: TrainingData, arms: Arms) -> tuple[Lever, 
         Lever("learning rate doubled", "learning rate", {"lr": recipe.lr * 2}),
         Lever("learning rate wound down" if constant else "constant learning rate", "schedule",
               {"schedule": "wsd" if constant else "constant"}),
-        Lever("no weight decay", "regularisation", {"weight_decay": 0.0}),
-        Lever("four times the weight decay", "regularisation",
-              {"weight_decay": 4 * recipe.weight_decay}),
+        *_of_decay(recipe, images=data.images is not None),
         Lever("label smoothing .1", "regularisation", {"label_smoothing": 0.1}),
         Lever("hardest half of each batch", "curriculum", hard),
         Lever("hardest half, cleaned rows", "curriculum", hard, arm=CLEANED, versus=CLEANED),
@@ -78,6 +78,18 @@ def _of_dropping(arms: Arms) -> tuple[Lever, ...]:
     raw, cleaned = arms.raw, arms.cleaned
     same = np.array_equal(raw.keep, cleaned.keep) and np.array_equal(raw.weights, cleaned.weights)
     return () if same else (Lever("random drop as large", "data", arm=RANDOM_DROP),)
+
+
+def _of_decay(recipe: Recipe, *, images: bool) -> tuple[Lever, ...]:
+    """Muon decays no filter; four times as much may be more than images can have."""
+    of = " of the head" if images and recipe.optimiser == "muon" else ""
+    more = 4 * recipe.weight_decay
+    can = not images or IMAGES["weight_decay"].holds(more)
+    return (
+        Lever(f"no weight decay{of}", "regularisation", {"weight_decay": 0.0}),
+        *((Lever(f"four times the weight decay{of}", "regularisation", {"weight_decay": more}),)
+          if can else ()),
+    )  # fmt: skip
 
 
 def _of_images(recipe: Recipe) -> tuple[Lever, ...]:
@@ -163,7 +175,7 @@ def freeze_out(blocks: int) -> tuple[float, ...]:
 
 
 def changes(recipe: Recipe, lever: Lever) -> bool:
-    """Say whether a lever's runs differ from those that it is compared with.
+    """Say whether a lever's runs can be, and differ from those that it is compared with.
 
     >>> recipe = Recipe("train", 1, 2, 0.1, 0.0)
     >>> [changes(recipe, Lever("", "", {"weight_decay": decay})) for decay in (0.0, 0.1)]
@@ -171,7 +183,10 @@ def changes(recipe: Recipe, lever: Lever) -> bool:
     """
     if not offers(recipe, lever.change):
         return False
-    same = pull(recipe, lever.change) == pull(recipe, lever.versus_change)
+    try:
+        same = pull(recipe, lever.change) == pull(recipe, lever.versus_change)
+    except TrainingError:  # beyond what a recipe can be
+        return False
     return not same or lever.arm != lever.versus or lever.tier != "train"
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from training.errors import TrainingError
+from training.limits import NET, NetName, Norm, Stride, check
 from training.resnet import ResNet18
 
 WIDTHS = (16, 32, 64)
-NAMES = ("small", "resnet18")
 
 
 @dataclass(frozen=True, slots=True)
 class Net:
     """Which network a recipe trains; the default is the one that pays on a CPU.
 
-    name: of `NAMES`; resnet18 is for photos of 64 to 224 px. widths: channels of the small net's
+    name: small, or resnet18 for photos of 64 to 224 px. widths: channels of the small net's
     blocks, as many blocks as widths. convs: 3x3 convolutions in each block, at least 1. residual:
     each block adds what its first convolution gave to what its last one gives (convs 2 or more).
     width: channels of a resnet's first stage, which each later stage doubles. norm: batch, or group
@@ -32,31 +31,22 @@ class Net:
         TrainingError: if a value is out of range.
     """
 
-    name: Literal["small", "resnet18"] = "small"
+    name: NetName = "small"
     widths: tuple[int, ...] = WIDTHS
     convs: int = 2
     residual: bool = False
     width: int = 64
-    norm: Literal["batch", "group"] = "batch"
-    stride: Literal[1, 2] = 2
+    norm: Norm = "batch"
+    stride: Stride = 2
     dirac: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no network can be built from."""
-        allowed = {
-            "name": (self.name in NAMES, f"Networks: {', '.join(NAMES)}."),
-            "widths": (bool(self.widths) and min(self.widths) >= 1, "One or more, each above 0."),
-            "convs": (self.convs >= 1 + self.residual, "At least 1; with residual at least 2."),
-            "width": (self.width >= 1, "At least 1."),
-            "norm": (self.norm in {"batch", "group"}, "batch or group."),
-            "stride": (self.stride in {1, 2}, "1 or 2."),
-            "dropout": (0 <= self.dropout < 1, "From 0 to below 1."),
-        }
-        for field, (fits, told) in allowed.items():
-            if not fits:
-                value = getattr(self, field)
-                raise TrainingError(f"recipe.net.{field}", "cannot be", got=value, allowed=told)
+        check("recipe.net", NET, {one.name: getattr(self, one.name) for one in fields(self)})
+        if self.residual and self.convs == 1:
+            allowed = "With residual at least 2."
+            raise TrainingError("recipe.net.convs", "cannot be", got=1, allowed=allowed)
 
 
 DEFAULT = Net()

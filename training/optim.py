@@ -44,7 +44,11 @@ def _learning(weights: Iterable[Tensor], held: Iterable[Tensor]) -> list[tuple[T
 
 
 class Nesterov:
-    """SGD with Nesterov momentum; weight_decay is decoupled from lr and spares vectors."""
+    """SGD with Nesterov momentum.
+
+    weight_decay: the share, 0 to below 1, that a step at full rate takes off each weight but
+    vectors (norms, biases), whatever lr is.
+    """
 
     def __init__(
         self, weights: Sequence[Tensor], lr: float, weight_decay: float, momentum: float = 0.85
@@ -74,7 +78,7 @@ class Nesterov:
 
 
 class AdamW:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): lr times it is taken off.
 
     Elementwise, so stacked members of a batched model never touch each other.
     """
@@ -160,7 +164,10 @@ def orthogonal(matrix: Tensor, steps: int = 3, eps: float = 1e-7) -> Tensor:
 
 
 def optimisers(model: nn.Module, name: str, lr: float, weight_decay: float) -> list[Optimiser]:
-    """Return the optimisers of a recipe: `sgd` for all weights, or `muon` for the filters."""
+    """Return the optimisers of a recipe: `sgd` for all weights, or `muon` for the filters.
+
+    Muon decays no filter, as in airbench, so that weight_decay then moves the head alone.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     if name != "muon":
         return [Nesterov(trained, lr, weight_decay)]

@@ -3,53 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from training.errors import TrainingError
+from training.limits import (
+    RECIPE,
+    UNREAD,
+    Engine,
+    Layout,
+    OptimiserName,
+    Precision,
+    Schedule,
+    check,
+)
 from training.models import Net
 from training.optim import warm_up, wind_down
 
-_CHOICES = {
-    "schedule": ("constant", "wsd"),
-    "layout": ("channels_last", "nchw"),
-    "precision": ("fp32", "bf16"),
-    "engine": ("eager", "compile", "graphs"),
-}
 
-
-def _known(kind: type[Any], where: str, told: dict[str, Any]) -> dict[str, Any]:
-    """Refuse names that are no fields."""
+def _known(kind: type[Any], where: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields, JSON's lists as tuples; refuse names that are none."""
     known = [one.name for one in fields(kind)]
     if strange := [name for name in told if name not in known]:
         listed = f"Fields: {', '.join(known)}."
         raise TrainingError(where, "has no such field", got=strange[0], allowed=listed)
-    return told
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a tier trains; the same for every arm and seed.
 
-    steps: optimiser steps, of batch_size samples each. evals: points of the curve after step 0.
-    ema_share: the averaged weights remember this share of all steps. hidden: width of a head,
-    which has so many `layers` of it.
-    embedding: width of a category's vector, 0 for none (codes are in the features then).
-    flip, translate_px: augmentation of images. label_smoothing: 0..1. hardest: share of each batch,
-    by the highest loss, that a step learns from (0..1, 1 all). net: the network of images.
-    members: networks that each head of a table is the mean of, 1 for a plain one (see
-    `training.ensemble`). schedule: constant after the warm-up, or wsd, whose last `decay_share` of
-    the steps winds down to 0. sparsity: share (0 to below 1) of the weights of each 3x3 filter
-    bank, or hidden layer of a table's network, that are held at zero from `sparse_from` (0..1) of
-    the steps on (see `training.sparsity`). freeze: block k of an image network (see its `stages`)
-    stops learning after share freeze[k] of the steps, 0..1, none before the one in front of it, so
-    that nothing is computed backwards through it; source: FreezeOut (Brock et al. 2017, arXiv
-    1706.04983). start: what names the weights that an image network starts from (see
-    `training.weights`), empty for its own. layout, precision, engine: how a device computes (see
-    `training.probing`).
+    weight_decay: of images the share, below 1, that a step takes off the weights (of the head alone
+    under muon); of tables lr times it is that share. steps: optimiser steps, of batch_size samples
+    each. evals: points of the curve after step 0. ema_share: the averaged weights remember this
+    share of all steps. hidden: width of a head, which has so many `layers` of it. embedding: width
+    of a category's vector, 0 for none: `training.experiment.tier_data` then hands over indicators
+    of the codes among the numbers. flip, translate_px: augmentation of images. label_smoothing:
+    0..1. hardest: share of each batch, by the highest loss, that a step learns from (0..1, 1 all).
+    net: the network of images. members: networks that each head of a table is the mean of, 1 for a
+    plain one (see `training.ensemble`). schedule: constant after the warm-up, or wsd, whose last
+    `decay_share` of the steps winds down to 0. sparsity: share (0 to below 1) of the weights of
+    each 3x3 filter bank, or hidden layer of a table's network, that are held at zero from
+    `sparse_from` (0..1) of the steps on (see `training.sparsity`). freeze: block k of an image
+    network (see its `stages`) stops learning after share freeze[k] of the steps, 0..1, none before
+    the one in front of it, so that nothing is computed backwards through it; source: FreezeOut
+    (Brock et al. 2017, arXiv 1706.04983). start: what names the weights that an image network
+    starts from (see `training.weights`), empty for its own. layout, precision, engine: how a device
+    computes (see `training.probing`).
 
     Raises:
         TrainingError: if a choice is unknown or a number out of range.
@@ -63,7 +67,7 @@ class Recipe:
     evals: int = 24
     ema_share: float = 0.1
     label_smoothing: float = 0.0
-    optimiser: str = "sgd"
+    optimiser: OptimiserName = "sgd"
     hidden: int = 128
     embedding: int = 0
     flip: bool = False
@@ -71,39 +75,24 @@ class Recipe:
     hardest: float = 1.0
     net: Net = field(default_factory=Net)
     members: int = 1
-    schedule: Literal["constant", "wsd"] = "constant"
+    schedule: Schedule = "constant"
     decay_share: float = 0.2
     sparsity: float = 0.0
     sparse_from: float = 0.5
     freeze: tuple[float, ...] = ()
     start: str = ""
     layers: int = 2
-    layout: Literal["channels_last", "nchw"] = "channels_last"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    engine: Literal["eager", "compile", "graphs"] = "eager"
+    layout: Layout = "channels_last"
+    precision: Precision = "fp32"
+    engine: Engine = "eager"
 
     def __post_init__(self) -> None:
         """Refuse what no loop knows."""
-        for name, known in _CHOICES.items():
-            if (value := getattr(self, name)) not in known:
-                told = f"Choices: {', '.join(known)}."
-                raise TrainingError(f"recipe.{name}", "no such choice", got=value, allowed=told)
-        ends = (0.0, *self.freeze, 1.0)
-        allowed = {
-            "members": (self.members >= 1, "At least 1."),
-            "layers": (self.layers >= 1, "At least 1."),
-            "decay_share": (0 < self.decay_share < 1, "Above 0 and below 1."),
-            "sparsity": (0 <= self.sparsity < 1, "From 0 to below 1."),
-            "sparse_from": (0 <= self.sparse_from <= 1, "From 0 to 1."),
-            "freeze": (
-                list(ends) == sorted(ends),
-                "Shares from 0 to 1, none below the one before.",
-            ),
-        }
-        for name, (fits, told) in allowed.items():
-            if not fits:
-                value = getattr(self, name)
-                raise TrainingError(f"recipe.{name}", "cannot be", got=value, allowed=told)
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        check("recipe", RECIPE, told)
+        if not isinstance(net := told["net"], Net):
+            allowed = "A Net, or for `change` a mapping of its fields."
+            raise TrainingError("recipe.net", "cannot be", got=net, allowed=allowed)
 
     def change(self, told: Mapping[str, Any]) -> Recipe:
         """Return this recipe with other values of some fields; `net` may be a mapping of its own.
@@ -114,13 +103,18 @@ class Recipe:
         >>> Recipe("train", 9, 4, 0.1, 0.0).change({"net": {"widths": [8, 16]}}).net.widths
         (8, 16)
         """
-        changed = dict(told)
-        if "freeze" in changed:
-            changed["freeze"] = tuple(changed["freeze"])
+        changed = _known(Recipe, "recipe", told)
         if isinstance(net := changed.get("net"), Mapping):
-            pairs = ((k, tuple(v) if k == "widths" else v) for k, v in net.items())
-            changed["net"] = replace(self.net, **_known(Net, "recipe.net", dict(pairs)))
-        return replace(self, **_known(Recipe, "recipe", changed))
+            changed["net"] = replace(self.net, **_known(Net, "recipe.net", net))
+        return replace(self, **changed)
+
+    def read_by(self, kind: str) -> dict[str, Any]:
+        """Return the fields that networks of this kind of data read: image or table.
+
+        >>> "flip" in Recipe("train", 9, 4, 0.1, 0.0).read_by("table")
+        False
+        """
+        return {name: v for name, v in asdict(self).items() if name not in UNREAD[kind]}
 
     @property
     def stable_steps(self) -> int:

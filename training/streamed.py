@@ -35,7 +35,7 @@ from training.shards.place import Store, open_store
 from training.shards.split import stored_shards
 from training.standard import FIT_ROWS, Standard
 from training.trail import Trail
-from training.trainer import CURVE_ROWS, Run, finished, score
+from training.trainer import CURVE_ROWS, Run, finished, guard_loss, score
 
 _CHUNK = 256
 _DRAWN = 4096  # places of the order at a time, as in `training.loader`
@@ -161,6 +161,7 @@ def train_streamed(
     Raises:
         TrainingError: if the ranks cannot share a batch, or cannot do what the recipe asks for, or
             a row is damaged.
+        DivergedError: if the loss is not a finite number where the curve is read, or at the end.
     """
     device, ranks = device or torch.device("cpu"), ranks or Ranks()
     _guard(recipe, ranks)
@@ -177,7 +178,8 @@ def train_streamed(
         if ranks.rank == 0:
             trail.keep(step)
         if step in due:
-            trail.add(step, score(*val.read(learner, standard)))
+            read = score(*val.read(learner, standard))
+            trail.add(step, guard_loss(read, arm, seed, recipe, step))
         if step < recipe.steps:
             learner.move(_loss(learner, standard, next(feed), ranks, splits.weight), step)
     test = _HeldOut(splits.test, np.arange(len(splits.test)), ranks, resident=False)

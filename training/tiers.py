@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -88,7 +88,7 @@ def run_tier(
         if plan.equal_epochs else [],
         "steps": plan.recipe.steps,
         "batch_size": plan.recipe.batch_size,
-        "recipe": asdict(plan.recipe),
+        "recipe": plan.recipe.read_by("table" if data.images is None else "image"),
         "seeds": len(by_arm[RAW]),
     }, runs  # fmt: skip
 

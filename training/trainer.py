@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,6 +17,7 @@ from training.arms import RAW, Arm, TrainingData, batches, held_out_rows, keyed_
 from training.calibration import brier_score, calibration_error
 from training.checkpoint import Checkpoint
 from training.dynamics import Watch, margins
+from training.errors import DivergedError
 from training.learner import Learner, weighted_loss
 from training.recipe import Recipe
 from training.standard import FIT_ROWS, Standard
@@ -103,6 +105,9 @@ def train(
     saved: where the run keeps itself now and then, so that a killed one goes on with the same bits;
     cleared at its end by the caller, who then holds the run. start: the weights that the recipe
     names. done: called with the network that has learnt.
+
+    Raises:
+        DivergedError: if the loss is not a finite number where the curve is read, or at the end.
     """
     data, key, device = pictures.data, keyed_seed(arm.name, seed), pictures.device
     learner = Learner(pictures.standard.filters, len(data.classes), key, recipe, device, start)
@@ -118,7 +123,8 @@ def train(
     for step in range(trail.step, recipe.steps + 1):
         trail.keep(step)
         if step in due:
-            trail.add(step, score(predict(val), data.labels[val]))
+            read = score(predict(val), data.labels[val])
+            trail.add(step, guard_loss(read, arm.name, seed, recipe, step))
         if step == recipe.steps:
             break
         positions, epochs = next(stream)
@@ -166,6 +172,20 @@ def score(logits: Tensor, labels: NDArray[np.int64]) -> tuple[float, float]:
     return float(hits), float(functional.cross_entropy(logits.double(), truth))
 
 
+def guard_loss(
+    read: tuple[float, float], arm: str, seed: int, recipe: Recipe, step: int
+) -> tuple[float, float]:
+    """Return what `score` read after so many steps.
+
+    Raises:
+        DivergedError: if the negative log likelihood is not a finite number.
+    """
+    if not math.isfinite(read[1]):
+        rates = f"lr {recipe.lr:g}, weight_decay {recipe.weight_decay:g}"
+        raise DivergedError(arm, seed, step, rates, recipe)
+    return read
+
+
 def finished(  # noqa: PLR0917 - a record, built in one place
     arm: Arm,
     seed: int,
@@ -174,14 +194,19 @@ def finished(  # noqa: PLR0917 - a record, built in one place
     test_logits: Tensor,
     data: TrainingData,
 ) -> Run:
-    """Return the run's record; curve rows are (step, cpu_s, wall_s, accuracy, nll)."""
+    """Return the run's record; curve rows are (step, cpu_s, wall_s, accuracy, nll).
+
+    Raises:
+        DivergedError: if the loss on the test items is not a finite number.
+    """
     steps, cpu_s, wall_s, acc, nll = (np.array(c) for c in zip(*curve, strict=True))
     labels = data.labels[data.rows_of(2)]
     probs = functional.softmax(test_logits.double(), dim=1).numpy()
+    _, test_nll = guard_loss(score(test_logits, labels), arm.name, seed, recipe, recipe.steps)
     return Run(
         arm=arm.name, seed=seed, n_train=arm.n_train, steps=steps,
         samples=steps * recipe.batch_size, cpu_s=cpu_s, wall_s=wall_s, val_acc=acc, val_nll=nll,
         test_pred=test_logits.argmax(1).numpy().astype(np.int16),
-        test_nll=score(test_logits, labels)[1], test_brier=brier_score(probs, labels),
+        test_nll=test_nll, test_brier=brier_score(probs, labels),
         test_ece=calibration_error(probs, labels),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.arms import CLEANED, PILOT, RAW, Arms, TrainingData
 from training.effects import pick
-from training.errors import TrainingError
+from training.errors import DivergedError, TrainingError
 from training.jobs import Job, Place, plan_jobs, run_jobs
 from training.levers import Change, Lever, pull
 from training.recipe import Recipe
@@ -46,6 +46,8 @@ def weigh_levers(
 ) -> list[Row]:
     """Return a row for each lever, in their order; `rank` sorts them.
 
+    A lever whose loss grows beyond all numbers has none.
+
     readings: by tier, `train` first and those that levers name. Each row has lever, kind, tier,
     versus, final_acc (estimate, low, high, p, p_by adjusted over all levers, fractions), steps and
     seconds ({ratio, low, high, at_least, at_most, reached, n}: how many times sooner the target is
@@ -54,16 +56,18 @@ def weigh_levers(
     cache.
 
     Raises:
-        TrainingError: if there are fewer than 2 seeds, an arm cannot be trained on, or a worker
-            died.
+        TrainingError: if there are fewer than 2 seeds, an arm cannot be trained on, a worker died,
+            or what levers are compared with diverges.
     """
     if seeds < 2:  # noqa: PLR2004 - an interval needs two
         raise TrainingError("levers", "too few seeds", got=seeds, allowed="At least 2.")
     runs = _run_all(readings, arms, levers, place, seeds=seeds, progress=progress)
     rows = []
     for lever in levers:
-        other = runs["train", lever.versus, _key(lever.versus_change)]
-        mine = runs[lever.tier, lever.arm, _key(lever.change)]
+        other = runs.get(("train", lever.versus, _key(lever.versus_change)))
+        mine = runs.get((lever.tier, lever.arm, _key(lever.change)))
+        if mine is None or other is None:
+            continue
         pilots = runs["train", PILOT, _key({})]
         rows.append(_weigh(lever, readings, [mine, other, pilots]))
     adjusted = benjamini_yekutieli([row["final_acc"]["p"] for row in rows])
@@ -114,7 +118,8 @@ def _run_all(
 ) -> dict[_Key, list[Run]]:
     """The runs of every (tier, arm, change), each once, in one pool of workers a tier.
 
-    Seed after seed, so that a machine that slows down slows all levers alike.
+    Seed after seed, so that a machine that slows down slows all levers alike. Those of a changed
+    recipe that diverges are left out.
     """
     wanted: dict[_Key, Change] = {("train", PILOT, _key({})): {}}
     for lever in levers:
@@ -131,20 +136,35 @@ def _run_all(
     before = 0
     for tier, reading in readings.items():
         own = {name: jobs for name, jobs in planned.items() if name[0] == tier}
-        jobs = [job for part in own.values() for job in part]
-        jobs.sort(key=lambda job: job.runs[0][1])
         start = before
 
         def tell(done: int, _of: int, start: int = start) -> None:
             if progress is not None:
                 progress(start + done, total)
 
-        runs = iter(run_jobs(reading.data, arms, jobs, place, tell))
-        done = {job.digest: [next(runs) for _ in job.runs] for job in jobs}
+        done = _run_tier(reading, arms, [job for part in own.values() for job in part], place, tell)
         for name, part in own.items():
-            found[name] = [run for job in part for run in done[job.digest]]
-        before += len(jobs)
+            if all(job.digest in done for job in part):
+                found[name] = [run for job in part for run in done[job.digest]]
+        before += sum(map(len, own.values()))
     return found
+
+
+def _run_tier(
+    reading: Reading, arms: Arms, jobs: list[Job], place: Place, tell: Progress
+) -> dict[str, list[Run]]:
+    """The runs of jobs by digest, without those of a changed recipe that diverges."""
+    jobs = sorted(jobs, key=lambda job: job.runs[0][1])
+    while True:
+        try:
+            runs = iter(run_jobs(reading.data, arms, jobs, place, tell))
+        except DivergedError as lost:
+            left = [job for job in jobs if job.recipe != lost.recipe]
+            if lost.recipe == reading.recipe or len(left) == len(jobs):
+                raise
+            jobs = left  # what was finished is kept, and read the next time
+        else:
+            return {job.digest: [next(runs) for _ in job.runs] for job in jobs}
 
 
 def _weigh(lever: Lever, readings: Mapping[str, Reading], runs: Sequence[Sequence[Run]]) -> Row:

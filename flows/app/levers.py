@@ -59,7 +59,7 @@ def pull_levers(
     run = RunFolder(run_station("clean", target, out).run)
     config = run.read_config()
     comparison, options = read_comparison(config, run), plan_experiment(config, run)
-    data = tier_data(comparison.data, "train")
+    data = tier_data(comparison.data, "train", options)
     recipe = choose_recipe(data, "train", options)
     place = Place(run.path / "runs", os.cpu_count() or 1, choose_device(options.device))
     levers = [
@@ -85,6 +85,9 @@ def pull_levers(
         typical = {name: float(np.median([one[name] for one in feeds])) for name in feeds[0]}
         told["feeds"] = {**typical, "step": step_s}
         rows.append(weigh_feeds(feeds, step_s, recipe.steps))
+    told["diverged"] = [
+        lever.name for lever in levers if lever.name not in {row["lever"] for row in rows}
+    ]
     told["rows"] = rank(rows, order)
     run.write_json(LEVERS, told)
     return told
@@ -113,7 +116,7 @@ def _read(
         if tier == OWN_FEATURES.tier:
             data = _read_features(run, comparison.data)
         else:
-            data = tier_data(comparison.data, tier)
+            data = tier_data(comparison.data, tier, options)
         recipe = choose_recipe(data, "train" if tier == "train" else "probe", options)
         readings[tier] = Reading(data, recipe, clock.read()[0])
     return readings

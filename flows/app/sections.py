@@ -275,7 +275,7 @@ class TrainingSection(Section):
     image_size: int | None = Field(None, ge=8, le=512, description="Side of the images, px.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes cuda, else cpu.")
     margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
-    optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network.")
+    optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network of images.")
     ablations: bool = Field(default=False, description="Each check's group alone and left out.")
     doses: tuple[Share, ...] = Field(
         (0.25, 0.5, 0.75),

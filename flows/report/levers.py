@@ -75,6 +75,8 @@ def list_notes(levers: Mapping[str, Any]) -> list[str]:
         notes.append(f"Compared with cleaned rows, not with raw: {', '.join(after)}.")
     if any(row.get("kind") == "sparsity" for row in levers["rows"]):
         notes.append("Weights at zero make no step cheaper: the kernels are dense.")
+    if lost := levers.get("diverged"):
+        notes.append(f"Did not learn, their loss grew beyond all numbers: {', '.join(lost)}.")
     if brought := levers.get("transfer"):
         learnt = f"; learning them took {brought['cpu_s']:.0f} s of CPU, which no row counts"
         notes.append(

@@ -13,6 +13,7 @@ from flows.app.learning import plan_experiment
 from flows.app.recipe_section import NetSection, RecipeSection
 from flows.app.sections import TrainingSection
 from flows.app.store import RunFolder
+from training.limits import NET, RECIPE, Choice, Range
 from training.models import Net
 from training.recipe import Recipe
 
@@ -36,6 +37,23 @@ def test_keys_are_the_fields_of_the_recipe() -> None:
         assert set(section.model_fields) == known - own
         assert all(field.description for field in section.model_fields.values())
         assert all(field.default is None for field in section.model_fields.values())
+
+
+def test_ranges_and_choices_are_those_of_the_trainer() -> None:
+    """Every key that takes a value has a limit, and the section bounds it as the trainer does."""
+    for section, limits, own in ((RecipeSection, RECIPE, OWN), (NetSection, NET, set())):
+        assert set(section.model_fields) - {"net"} == set(limits) - own
+        bounds = section.model_json_schema()["properties"]
+        for name in set(limits) - own:
+            limit, told = limits[name], bounds[name]["anyOf"][0]
+            if isinstance(limit, Choice):
+                assert limit.values == (False, True) or told["enum"] == list(limit.values)
+            elif isinstance(limit, Range):
+                assert told["exclusiveMinimum" if limit.above else "minimum"] == limit.least
+                assert told["exclusiveMaximum" if limit.below else "maximum"] == limit.most
+                assert told["type"] == ("integer" if limit.whole else "number")
+            else:
+                assert told["items"]["maximum"] == limit.each.most
 
 
 values = st.one_of(

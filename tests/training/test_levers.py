@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.report.levers import list_notes
 from tests.training.test_experiment_end_to_end import _images
 from tests.training.test_heads_batched import clouds
 from training.arms import Arms, TrainingData, raw_arm
 from training.curriculum import weigh_hardest
-from training.errors import TrainingError
+from training.errors import DivergedError, TrainingError
 from training.experiment import tier_data
 from training.heads import Rows, train_heads
 from training.jobs import Job, Place, run_jobs
@@ -254,6 +255,59 @@ def test_levers_are_trained_seed_after_seed(
     rows = weigh_levers({"train": Reading(one.data, IMAGE)}, one.arms, levers, place, seeds=2)
     assert [seed for _, seed in seen] == [0] * 4 + [1] * 4
     assert rows[1]["final_acc"]["estimate"] < rows[0]["final_acc"]["estimate"]
+
+
+def test_a_lever_that_diverges_has_no_row(tmp_path: Path) -> None:
+    """A change whose loss grows beyond all numbers is left out, and takes no other lever along."""
+    readings, arms = _table()
+    data = readings["train"].data
+    assert data.numbers is not None
+    reading = Reading(replace(data, numbers=data.numbers * np.float32(1e15)), TABLE)
+    wild = Lever("wild", "", {"lr": 100.0, "weight_decay": 100.0})
+    levers = (Lever("cleaning", "data", arm="cleaned"), wild, Lever("x", "", {"lr": 1e-9}))
+    place = Place(tmp_path, 1, torch.device("cpu"))
+    rows = weigh_levers({"train": reading}, arms, levers, place, seeds=2)
+    assert [row["lever"] for row in rows] == ["cleaning", "x"]
+    base = Reading(reading.data, pull(TABLE, wild.change))
+    with pytest.raises(DivergedError, match="finished runs are kept"):
+        weigh_levers({"train": base}, arms, levers[:1], place, seeds=2)
+    assert list_notes({"rows": rows, "diverged": ["wild"]})[-1].endswith("all numbers: wild.")
+
+
+def test_levers_of_decay_say_what_they_move_and_stay_in_range() -> None:
+    """Muon's filters are not decayed, so the lever names the head; no lever asks for too much."""
+    one = _images()
+
+    def names(recipe: Recipe) -> set[str]:
+        levers = list_levers(recipe, one.data, one.arms)
+        return {lever.name for lever in levers if "weight_decay" in lever.change}
+
+    both = {"no weight decay", "four times the weight decay"}
+    assert names(IMAGE) == both
+    assert names(replace(IMAGE, optimiser="muon")) == {f"{name} of the head" for name in both}
+    assert names(replace(IMAGE, weight_decay=0.3)) == {"no weight decay"}
+
+
+def test_muon_decays_the_head_and_no_filter() -> None:
+    """What the levers' names say is what the optimisers do."""
+    ends, filters, images = [], torch.rand(24, 3, 2, 2), torch.rand(8, 3, 16, 16)
+    for decay in (0.0, 0.5):
+        recipe = replace(IMAGE, optimiser="muon", weight_decay=decay, lr=1e-9)
+        learner = Learner(filters, 3, 0, recipe, torch.device("cpu"))
+        logits = learner.predict(images, np.arange(8), np.zeros(8, np.int64))
+        learner.move(logits.square().mean(), recipe.steps)
+        ends.append(dict(learner.net.named_parameters()))
+    moved = {name for name, own in ends[0].items() if not torch.equal(own, ends[1][name])}
+    assert moved == {"head.weight"}
+
+
+def test_a_recipe_at_its_bounds_has_levers() -> None:
+    """A change beyond what a recipe can be is no lever."""
+    readings, arms = _table()
+    most = replace(TABLE, lr=100.0, weight_decay=100.0, hidden=65536, embedding=4096, layers=16)
+    named = {lever.name for lever in list_levers(most, readings["train"].data, arms)}
+    assert "cleaning" in named
+    assert not named & {"learning rate doubled", "twice the width", "one hidden layer more"}
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:

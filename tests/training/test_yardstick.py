@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.test_heads_batched import clouds
+from tests.training.test_trainer_runs import bars
 from training.arms import Arms, raw_arm
 from training.errors import TrainingError
 from training.experiment import ExperimentOptions, choose_recipe, compare
@@ -54,14 +55,24 @@ def test_the_report_tells_the_yardstick_among_the_facts(tmp_path: Path) -> None:
     assert set(told["facts"]["yardstick"]) == {"raw", "cleaned", "random_drop"}
     assert "yardstick" not in plain["facts"]
     assert told["verdict"] == plain["verdict"]
-    assert told["tiers"]["train"]["recipe"]["members"] == 3
+
+
+def test_the_report_tells_the_recipe_that_was_read(tmp_path: Path) -> None:
+    """Beside a table's effects stands what its networks read, and nothing of images."""
+    small = ExperimentOptions(
+        tiers=("train",), seeds=2, pilots=1, steps=4, device="cpu", workers=1,
+        recipe={"members": 3},
+    )  # fmt: skip
+    recipe = compare(_comparison(), small, tmp_path).report["tiers"]["train"]["recipe"]
+    assert recipe["members"] == 3
+    assert not {"optimiser", "flip", "precision", "net"} & set(recipe)
 
 
 def test_recipes_are_changed_by_name() -> None:
     """A field that no recipe has is refused, also one of the network."""
-    data = clouds()
+    data, images = clouds(), bars(120)
     for strange, where in (({"epochs": 3}, "recipe"), ({"net": {"depth": 3}}, "recipe.net")):
         with pytest.raises(TrainingError, match=f"{where}: has no such field"):
-            choose_recipe(data, "train", ExperimentOptions(recipe=strange))
+            choose_recipe(images, "train", ExperimentOptions(recipe=strange))
     chosen = choose_recipe(data, "train", ExperimentOptions(recipe={"lr": 0.5}))
     assert chosen.lr == 0.5
