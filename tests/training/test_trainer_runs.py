@@ -3,13 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from training.arms import Arm, TrainingData, raw_arm
 from training.augment import augment, keyed_bits
 from training.models import SmallNet, build, whitening_filters
 from training.optim import AdamW, Average, Muon, Nesterov, orthogonal
 from training.recipe import Recipe
-from training.trainer import Pictures, train
+from training.trainer import Pictures, chunk_rows, train
 
 CPU = torch.device("cpu")
 
@@ -162,3 +164,21 @@ def test_averages_swap_in_and_out() -> None:
     assert 0 < float(live[0] - weight[0]) < 0.2
     average.swap()
     assert torch.equal(weight, live)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_what_is_predicted_at_once_has_a_bound_in_pixels(height: int, width: int) -> None:
+    """1,000 images up to 32 px a side; of larger ones as many as have no more pixels, at least 1."""
+    rows, pixels = chunk_rows(height, width), height * width
+    assert 1 <= rows <= 1000
+    assert rows == 1 or rows * pixels <= 1000 * 32 * 32
+    assert rows == 1000 or (rows + 1) * pixels > 1000 * 32 * 32
+
+
+def test_large_images_are_predicted_in_small_parts() -> None:
+    """The parts of 300 photos of 96 px hold every row once, in order, and few at a time."""
+    data = bars(n=300, side=96, channels=3)
+    pictures, rows = Pictures(data, CPU), np.arange(300)[::-1].copy()
+    parts = list(pictures.parts(rows))
+    assert max(len(part) for part in parts) == chunk_rows(96, 96) == 111
+    assert torch.equal(torch.cat(parts), pictures.batch(rows))
