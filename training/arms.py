@@ -29,7 +29,7 @@ _ANOTHER = 3_000_003
 OTHER_SEEDS = {RAW_AGAIN: 1_000_003, PILOT: 2_000_003}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TrainingData:
     """One pool of rows: all samples first (any split), then rows that repairs brought.
 

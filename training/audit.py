@@ -29,9 +29,10 @@ from training.arms import (
     guard_arm,
     raw_arm,
 )
+from training.digests import rows_digest
 from training.effects import pick
 from training.errors import TrainingError
-from training.jobs import Place, plan_jobs, rows_digest, run_jobs
+from training.jobs import Place, plan_jobs, run_jobs
 from training.recipe import Recipe
 from training.tiers import compare_runs
 from training.trainer import Run

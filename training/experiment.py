@@ -21,11 +21,12 @@ import polars as pl
 import torch
 
 from training.arms import RAW_AGAIN, Arms, TrainingData
+from training.digests import rows_digest
 from training.dynamics import dynamics_frame
 from training.effects import LEAST_SEEDS, pick
 from training.errors import TrainingError
 from training.features import features_of, probe_features
-from training.jobs import Place, repeatable, rows_digest
+from training.jobs import Place, repeatable
 from training.limits import OptimiserName, refuse_unread
 from training.matching import MATCHED_ON
 from training.packing import pack

@@ -18,18 +18,17 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
-import xxhash
 
-from training.arms import Arm, Arms, TrainingData
+from training.arms import Arms, TrainingData
 from training.checkpoint import DAMAGED, Checkpoint
+from training.digests import arm_digest, pool_digest
 from training.errors import TrainingError
 from training.heads import Rows, train_heads
-from training.pool import open_pool, share_pool
+from training.pool import open_pool, shared_pool
 from training.recipe import Recipe
 from training.shards.store import write_atomic
 from training.shards.workers import follow_parent
@@ -83,7 +82,7 @@ def plan_jobs(
 
     heads: about so many a job; small ones pay in larger batches.
     """
-    rows = _digest_rows(data)
+    rows = pool_digest(data)
     parts = [(run,) for run in runs] if data.images is not None else _by_seed(runs, heads)
     return [Job(recipe, batch, _digest(rows, data, arms, recipe, batch, device)) for batch in parts]
 
@@ -94,40 +93,6 @@ def _by_seed(runs: Sequence[tuple[str, int]], heads: int) -> list[tuple[tuple[st
     each = max(1, heads * len(seeds) // len(runs))
     parts = [set(seeds[at : at + each]) for at in range(0, len(seeds), each)]
     return [tuple(run for run in runs if run[1] in part) for part in parts]
-
-
-def _features(data: TrainingData) -> list[Any]:
-    return [a for a in (data.images, data.numbers, data.codes) if a is not None]
-
-
-def _digest_rows(data: TrainingData) -> str:
-    """Digest of every sample as it came, repaired rows left out."""
-    seen, n = xxhash.xxh3_128(), data.labels.size
-    for array in (data.labels, data.split, *(part[:n] for part in _features(data))):
-        seen.update(f"{array.dtype} {array.shape}".encode())
-        seen.update(np.ascontiguousarray(array).tobytes())
-    return str(seen.hexdigest())
-
-
-def rows_digest(data: TrainingData, split: int) -> str:
-    """Return the digest of one split's features and labels; no arm may change it."""
-    seen, rows = xxhash.xxh3_128(), data.rows_of(split)
-    for array in (data.labels, *_features(data)):
-        seen.update(np.ascontiguousarray(array[rows]).tobytes())
-    return str(seen.hexdigest())
-
-
-def _digest_arm(data: TrainingData, arm: Arm) -> str:
-    repaired = arm.rows[arm.rows >= data.labels.size]
-    seen = xxhash.xxh3_128(arm.name.encode())
-    places = np.where(arm.rows < data.labels.size, arm.rows, -1)
-    parts = [arm.keep, arm.weights, arm.labels, places, *(f[repaired] for f in _features(data))]
-    if arm.held is not None:
-        moved = np.flatnonzero(arm.held >= data.labels.size)
-        parts += [moved, *(f[arm.held[moved]] for f in _features(data))]
-    for array in parts:
-        seen.update(np.ascontiguousarray(array).tobytes())
-    return str(seen.hexdigest())
 
 
 def _digest(  # noqa: PLR0917 - all that a run depends on
@@ -141,7 +106,7 @@ def _digest(  # noqa: PLR0917 - all that a run depends on
     told = {
         "rows": [rows, data.classes, data.levels],
         "recipe": asdict(recipe),
-        "runs": [[name, seed, _digest_arm(data, arms.draw(name, seed))] for name, seed in runs],
+        "runs": [[name, seed, arm_digest(data, arms.draw(name, seed))] for name, seed in runs],
     }
     return name_result(told, device)
 
@@ -164,7 +129,8 @@ def run_jobs(
     progress: called with (jobs done, jobs in all).
 
     Raises:
-        TrainingError: if a worker dies; what was finished stays in the cache.
+        TrainingError: if a worker dies or the device's memory is too small; what was finished
+            stays in the cache.
     """
     cache = place.cache
     cache.mkdir(parents=True, exist_ok=True)
@@ -200,17 +166,16 @@ def _alone(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Ite
 def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> Iterator[Job]:
     """Train in worker processes that map one copy of the rows; each opens the device itself."""
     cache, device = place.cache, place.device
-    with TemporaryDirectory(dir=cache, prefix="pool-") as shared:
-        share_pool(Path(shared), data, arms)
+    with shared_pool(cache, data, arms) as shared:
         pool = ProcessPoolExecutor(
             min(place.processes, len(jobs)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=begin_worker,
             initargs=(device,),
         )
-        with pool:
+        with pool, _enough_memory(device):
             try:
-                waiting = {pool.submit(_work, shared, job, cache, device): job for job in jobs}
+                waiting = {pool.submit(_work, str(shared), job, cache, device): job for job in jobs}
                 for future in as_completed(waiting):
                     future.result()
                     yield waiting[future]
@@ -225,14 +190,32 @@ def _spread(data: TrainingData, arms: Arms, jobs: list[Job], place: Place) -> It
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Compute so that a seed gives the same bits each time; restore the settings afterwards."""
+    """Compute so that a seed gives the same bits each time; restore the settings afterwards.
+
+    Raises:
+        TrainingError: if the device's memory is too small for what is computed.
+    """
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     _repeat(device)
     try:
-        yield
+        with _enough_memory(device):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
+
+
+@contextmanager
+def _enough_memory(device: torch.device) -> Iterator[None]:
+    """Tell in words where the device's memory is too small, and what needs less."""
+    try:
+        yield
+    except torch.OutOfMemoryError as full:
+        raise TrainingError(
+            "experiment", "too little memory for the rows and a batch", got=str(device),
+            advice="Take fewer processes ([training] packed), a smaller batch_size or image_size; "
+            "rows that outgrow one device train through torchrun -m training.distributed.",
+        ) from full  # fmt: skip
 
 
 def _repeat(device: torch.device) -> None:

@@ -69,7 +69,8 @@ class Learner:
     def predict(self, images_NCHW: Tensor, ids: Longs, epochs: Longs) -> Tensor:
         """Return the logits (B, classes) of a training batch, augmented, with their gradients.
 
-        images_NCHW: standardised. ids: what keys each sample, (B,).
+        images_NCHW: standardised. ids: what keys each sample, (B,). The logits are the caller's to
+        keep: a replayed graph's own output is written over by the next batch.
         """
         recipe = self.recipe
         images = augment(
@@ -83,7 +84,7 @@ class Learner:
         self.net.train()
         with self._precision():
             logits: Tensor = self.wrapped(images, scale)
-        return logits.float()
+        return logits.to(torch.float32, copy=recipe.engine == "graphs")
 
     def _precision(self) -> torch.autocast:
         low = self.recipe.precision == "bf16"

@@ -16,7 +16,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import BrokenBarrierError
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch
 
 from training.arms import Arms, TrainingData
 from training.jobs import Place, begin_worker, repeatable
-from training.pool import open_pool, share_pool
+from training.pool import open_pool, shared_pool
 from training.probing import FASTER, STEPS, WARM_UP, some_steps
 from training.recipe import Recipe
 from training.resident import free_bytes
@@ -162,15 +161,16 @@ def try_together(
     barriers = {count: context.Barrier(count) for count in counts}
     rates: dict[int, float] = {}
     with (
-        TemporaryDirectory(dir=place.cache, prefix="pool-") as shared,
+        shared_pool(place.cache, data, arms) as shared,
         ProcessPoolExecutor(
             max(counts, default=1), mp_context=context, initializer=_begin,
             initargs=(place.device, barriers),
         ) as pool,
     ):  # fmt: skip
-        share_pool(Path(shared), data, arms)
         for count in counts:
-            turns = [pool.submit(_work, shared, recipe, place.device, count) for _ in range(count)]
+            turns = [
+                pool.submit(_work, str(shared), recipe, place.device, count) for _ in range(count)
+            ]
             try:
                 rates[count] = rate([turn.result() for turn in turns])
             except (torch.OutOfMemoryError, BrokenBarrierError, BrokenProcessPool):

@@ -2,16 +2,62 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 
 from training.arms import Arm, Arms, TrainingData
 
+_PREFIX = "pool-"
 _ARRAYS = ("labels", "split", "images", "numbers", "codes")
 _ARM = ("keep", "weights", "labels", "rows", "held")
+
+
+@contextmanager
+def shared_pool(cache: Path, data: TrainingData, arms: Arms) -> Iterator[Path]:
+    """Yield a folder of `cache` that workers map the pool from; it is gone afterwards.
+
+    What runs that were killed left of theirs is swept first. The folder is locked while this
+    process lives, which the system sees to, so a run that shares the cache never sweeps it.
+    """
+    with ExitStack() as mine:
+        with _locked(cache):  # no one sweeps between a folder's making and its lock
+            for left in cache.glob(f"{_PREFIX}*"):
+                _sweep(left)
+            folder = Path(mkdtemp(dir=cache, prefix=_PREFIX))
+            mine.enter_context(_locked(folder))
+        mine.callback(shutil.rmtree, folder)
+        share_pool(folder, data, arms)
+        yield folder
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the folder if nobody holds it."""
+    with suppress(FileNotFoundError), _locked(folder, wait=False) as ours:
+        if ours:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a folder; yield False where another does, or where the file system has no locks."""
+    handle, ours = os.open(folder, os.O_RDONLY), True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            ours = False
+        yield ours
+    finally:
+        os.close(handle)
 
 
 def share_pool(folder: Path, data: TrainingData, arms: Arms) -> None:

@@ -38,6 +38,8 @@ class Clock:
 class Trail:
     """The curve of one run, (step, cpu_s, wall_s, accuracy, nll) a point, kept through a kill.
 
+    Its clock starts here, so whoever makes it has compiled and warmed up before.
+
     Of M runs that are trained together: M points a reading, so that `curve[m::M]` is one's own.
 
     learner: None where it is not there yet; `begin` names it. saved: where the run keeps itself;

@@ -25,18 +25,19 @@ from training.trail import Point, Trail
 
 Floats = NDArray[np.float64]
 CURVE_ROWS = 2000
-_CHUNK = 1000
+_CHUNK, _CHUNK_PIXELS = 1000, 1000 * 32 * 32
+_WARM_STEPS = 3  # code is compiled in the first, a graph recorded by the second
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """What one (arm, seed) left: its curve, (E,) each, and its last word on the test items.
 
-    steps, samples int64; cpu_s, wall_s seconds since the start (a batched model's share of them);
-    val_acc 0..1; val_nll nats; test_pred (T,) int16 class codes; test_nll nats; test_brier and
-    test_ece as in `training.calibration`. dynamics (n, 6) float32: of the raw arm,
-    `training.dynamics.COLUMNS`. held_out (R, classes) float32: of an arm that holds out a fold,
-    the probabilities of `held_out_rows`.
+    steps, samples int64; cpu_s, wall_s seconds since the start (a batched model's share of them),
+    compile and warm-up not among them; val_acc 0..1; val_nll nats; test_pred (T,) int16 class
+    codes; test_nll nats; test_brier and test_ece as in `training.calibration`. dynamics (n, 6)
+    float32: of the raw arm, `training.dynamics.COLUMNS`. held_out (R, classes) float32: of an arm
+    that holds out a fold, the probabilities of `held_out_rows`.
     """
 
     arm: str
@@ -64,12 +65,28 @@ def curve_rows(data: TrainingData) -> NDArray[np.int64]:
     return rows[np.linspace(0, rows.size - 1, CURVE_ROWS).astype(np.int64)]
 
 
+def chunk_rows(height: int, width: int) -> int:
+    """Return how many images of so many pixels are predicted at once: 1,000 up to 32 x 32 px.
+
+    Why: what a network holds of an image grows with its pixels; 1,000 photos of 224 px need 7 GiB
+    in a resnet18.
+
+    >>> chunk_rows(28, 28), chunk_rows(32, 32), chunk_rows(224, 224)
+    (1000, 1000, 20)
+    """
+    return max(1, min(_CHUNK, _CHUNK_PIXELS // (height * width)))
+
+
 class Pictures:
-    """The resident images of one process and what is fitted on the raw training images."""
+    """The resident images of one process and what is fitted on the raw training images.
+
+    warm: the recipes that this process is ready to train (see `warm_up`).
+    """
 
     def __init__(self, data: TrainingData, device: torch.device) -> None:
         assert data.images is not None
         self.data, self.device = data, device
+        self.warm: set[Recipe] = set()
         self.images = torch.from_numpy(data.images).to(device)
         some = data.train[:: max(1, data.train.size // FIT_ROWS)]
         self.standard = Standard.fit(self.images[torch.from_numpy(some)])
@@ -85,8 +102,34 @@ class Pictures:
         self, rows: NDArray[np.int64], layout: torch.memory_format = torch.channels_last
     ) -> Iterator[Tensor]:
         """Yield the images of pool rows, some at a time."""
-        for at in range(0, rows.size, _CHUNK):
-            yield self.batch(rows[at : at + _CHUNK], layout)
+        size = chunk_rows(*self.images.shape[2:])
+        for at in range(0, rows.size, size):
+            yield self.batch(rows[at : at + size], layout)
+
+
+def warm_up(pictures: Pictures, recipe: Recipe) -> None:
+    """Take a throw-away network through whatever only the first run of a process waits for.
+
+    That is compiling, recording graphs and loading a GPU's kernels, for each set of blocks that
+    freeze. Why: on the first run's clock it would be a minute that raw's first seed has spent and
+    its paired cleaned run has not. Once for each recipe; eager code on a CPU has nothing to wait
+    for. No run's weights, order or augmentation depend on it.
+    """
+    device, data = pictures.device, pictures.data
+    if recipe in pictures.warm or (recipe.engine == "eager" and device.type == "cpu"):
+        return
+    pictures.warm.add(recipe)
+    own = replace(recipe, start="")
+    learner = Learner(pictures.standard.filters, len(data.classes), 0, own, device)
+    rows, layout = np.resize(data.train, own.batch_size), own.memory_format
+    given = torch.from_numpy(data.labels[rows]).to(device)
+    ones, epochs = np.ones(rows.size, np.float32), np.zeros(rows.size, np.int64)
+    for share in (0.0, *own.freeze):
+        learner.go_on(step := round(share * own.steps))
+        for _ in range(_WARM_STEPS):
+            logits = learner.predict(pictures.batch(rows, layout), rows, epochs)
+            learner.move(weighted_loss(logits, given, ones, own), step)
+    learner.evaluate(pictures.parts(curve_rows(data), layout))
 
 
 def train(
@@ -102,6 +145,7 @@ def train(
     """Train the recipe's network on one arm with one seed, and read its curve.
 
     The network's start, the order and the augmentation are functions of the seed, not of the arm.
+    The clock starts when all is compiled and warm (see `warm_up`).
     saved: where the run keeps itself now and then, so that a killed one goes on with the same bits;
     cleared at its end by the caller, who then holds the run. start: the weights that the recipe
     names. done: called with the network that has learnt.
@@ -111,6 +155,7 @@ def train(
     """
     data, key, device = pictures.data, keyed_seed(arm.name, seed), pictures.device
     learner = Learner(pictures.standard.filters, len(data.classes), key, recipe, device, start)
+    warm_up(pictures, recipe)
     watch = Watch(1, arm.keep.size, device) if arm.name == RAW else None
     trail = Trail(learner, saved, watch)
     weights = (arm.weights / arm.weights[arm.keep].mean()).astype(np.float32)

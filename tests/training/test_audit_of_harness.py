@@ -16,8 +16,9 @@ from training.audit import (
     tell_rate,
 )
 from training.audit_data import drop_some, make_clouds, sample_data
+from training.digests import rows_digest
 from training.errors import TrainingError
-from training.jobs import Place, rows_digest
+from training.jobs import Place
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import torch
 
 from tests.training.test_experiment_end_to_end import SMALL, _decide, _images, _table, _write
 from training.arms import Arms
+from training.digests import rows_digest
 from training.errors import TrainingError
 from training.experiment import ExperimentOptions, compare
-from training.jobs import Place, plan_jobs, rows_digest, run_jobs
+from training.jobs import Place, plan_jobs, run_jobs
 from training.recipe import Recipe
 from training.store_arms import Comparison, load_comparison
 from training.telling import agree

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 from threading import Barrier
 from typing import Self
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 
 from tests.training.test_heads_batched import clouds
 from tests.training.test_trainer_runs import CPU, RECIPE, bars
+from training import jobs as jobs_module
 from training import packing
 from training.arms import Arms, TrainingData, raw_arm
+from training.errors import TrainingError
 from training.jobs import Place, plan_jobs, run_jobs
 from training.packing import Turn, choose_packing, find_rates, fits, pack, try_together
 from training.trainer import Run
@@ -122,28 +125,65 @@ def test_a_process_that_fails_keeps_none_waiting(tmp_path: Path) -> None:
     assert barrier.broken
 
 
+class _Full:
+    """A pool of processes whose work runs out of memory."""
+
+    def __init__(self, *_asked: object, **_more: object) -> None:
+        self.tried = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+    def submit(self, *_work: object) -> _Full:
+        self.tried += 1
+        return self
+
+    def result(self) -> Turn:
+        assert self.tried <= 2
+        raise torch.OutOfMemoryError
+
+    def shutdown(self, **_how: object) -> None:
+        return None
+
+
 def test_too_little_memory_ends_the_trial(tmp_path: Path) -> None:
     """A number of processes that runs out of memory has rate 0, and no larger one is tried."""
     data = bars()
-
-    class Full:
-        def __init__(self, *_asked: object, **_more: object) -> None:
-            self.tried = 0
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_error: object) -> None:
-            return None
-
-        def submit(self, *_work: object) -> Full:
-            self.tried += 1
-            return self
-
-        def result(self) -> Turn:
-            assert self.tried <= 2
-            raise torch.OutOfMemoryError
-
-    with patch.object(packing, "ProcessPoolExecutor", Full):
+    with patch.object(packing, "ProcessPoolExecutor", _Full):
         told = try_together(data, _arms(data), SHORT, Place(tmp_path, 1, CPU))
     assert told == {2: 0.0}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_too_little_memory_is_told_in_words(workers: int, tmp_path: Path) -> None:
+    """Where the device cannot hold rows and batch, alone or shared, the error says what needs less.
+
+    A worker's error must come through the pipe to be told.
+    """
+    data = bars()
+    arms = _arms(data)
+    jobs = plan_jobs(data, arms, SHORT, [("raw", 0), ("raw", 1)], CPU)
+    worker, here = Pipe()
+    worker.send(torch.OutOfMemoryError("full"))
+    with (
+        patch.object(jobs_module, "ProcessPoolExecutor", _Full),
+        patch.object(jobs_module, "as_completed", list),
+        patch.object(jobs_module, "Pictures", side_effect=here.recv()),
+        pytest.raises(TrainingError, match=r"too little memory.*'cpu'.*packed.*torchrun"),
+    ):
+        run_jobs(data, arms, jobs, Place(tmp_path, workers, CPU))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_larger_than_the_device_are_told_before_a_job(tmp_path: Path) -> None:
+    """The first to open the rows, a trial of the device, tells it as a run does."""
+    data = bars()
+    place = Place(tmp_path, 1, CPU)
+    with (
+        patch.object(packing, "Pictures", side_effect=torch.OutOfMemoryError),
+        pytest.raises(TrainingError, match="too little memory"),
+    ):
+        find_rates(data, _arms(data), SHORT, place, 1)

@@ -1,15 +1,20 @@
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from training import standard
 from training.arms import Arm, TrainingData, raw_arm
 from training.augment import augment, keyed_bits
 from training.models import SmallNet, build, whitening_filters
 from training.optim import AdamW, Average, Muon, Nesterov, orthogonal
 from training.recipe import Recipe
-from training.trainer import Pictures, train
+from training.standard import Standard
+from training.trainer import Pictures, chunk_rows, train
 
 CPU = torch.device("cpu")
 
@@ -162,3 +167,34 @@ def test_averages_swap_in_and_out() -> None:
     assert 0 < float(live[0] - weight[0]) < 0.2
     average.swap()
     assert torch.equal(weight, live)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_what_is_predicted_at_once_has_a_bound_in_pixels(height: int, width: int) -> None:
+    """1,000 images up to 32 px a side; of larger ones as many as have their pixels, at least 1."""
+    rows, pixels = chunk_rows(height, width), height * width
+    assert 1 <= rows <= 1000
+    assert rows == 1 or rows * pixels <= 1000 * 32 * 32
+    assert rows == 1000 or (rows + 1) * pixels > 1000 * 32 * 32
+
+
+def test_large_images_are_predicted_in_small_parts() -> None:
+    """The parts of 300 photos of 96 px hold every row once, in order, and few at a time."""
+    data = bars(n=300, side=96, channels=3)
+    pictures, rows = Pictures(data, CPU), np.arange(300)[::-1].copy()
+    parts = list(pictures.parts(rows))
+    assert max(len(part) for part in parts) == chunk_rows(96, 96) == 111
+    assert torch.equal(torch.cat(parts), pictures.batch(rows))
+
+
+def test_what_is_fitted_on_photos_reads_no_more_than_on_small_images() -> None:
+    """Mean, spread and filters come from all images, from an even share where pixels are many."""
+    images = torch.randint(0, 255, (60, 3, 16, 16), dtype=torch.uint8)
+    whole, sixth = (Standard.fit(part) for part in (images, images[::6].clone()))
+    assert whole.mean.flatten().tolist() == pytest.approx(
+        (images / 255).mean((0, 2, 3)).tolist(), abs=1e-6
+    )
+    with patch.object(standard, "_FIT_VALUES", images[:10].numel()):
+        some = Standard.fit(images)
+    assert torch.equal(some.filters, sixth.filters)
+    assert not torch.equal(some.filters, whole.filters)
