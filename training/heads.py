@@ -151,14 +151,16 @@ def train_heads(
     trail = Trail(None, saved, watch)
 
     def read(step: int, predict: Predict) -> None:
-        for (arm, seed), one in zip(runs, predict(read_from(arms, val)), strict=True):
-            told = guard_loss(score(one, data.labels[val]), arm.name, seed, recipe, step)
-            trail.add(step, told, 1 / len(runs))
+        with trail.reading():
+            told = [score(one, data.labels[val]) for one in predict(read_from(arms, val))]
+        for (arm, seed), one in zip(runs, told, strict=True):
+            trail.add(step, guard_loss(one, arm.name, seed, recipe, step), 1 / len(runs))
 
     def note(batch: Batch, logits: Tensor) -> None:
-        watch.record(
-            batch.positions[raw], batch.epochs[raw[0]], logits[picked], batch.labels[picked]
-        )
+        with trail.clock.paused():
+            watch.record(
+                batch.positions[raw], batch.epochs[raw[0]], logits[picked], batch.labels[picked]
+            )
 
     predict = fit_heads(rows, runs, recipe, read, note if raw else None, trail=trail)
     curves = [trail.curve[at :: len(runs)] for at in range(len(runs))]

@@ -35,7 +35,7 @@ from training.shards.workers import follow_parent
 from training.trainer import Pictures, Run, train
 from training.weights import read_start
 
-ENGINE = 5  # raise when training changes what a run gives
+ENGINE = 6  # raise when training changes what a run gives
 HEADS_PER_JOB = 24
 Progress = Callable[[int, int], None]
 _SOME = ("dynamics", "held_out")  # of a run, where its arm asks for them

@@ -178,7 +178,8 @@ def train_streamed(
         if ranks.rank == 0:
             trail.keep(step)
         if step in due:
-            read = score(*val.read(learner, standard))
+            with trail.reading():
+                read = score(*val.read(learner, standard))
             trail.add(step, guard_loss(read, arm, seed, recipe, step))
         if step < recipe.steps:
             learner.move(_loss(learner, standard, next(feed), ranks, splits.weight), step)

@@ -138,7 +138,7 @@ def _plan(data: TrainingData, arms: Arms, plan: TierPlan, place: Place, seeds: r
 
 
 def spent_cpu_s(runs: Sequence[Run], recipe: Recipe) -> float:
-    """Return the CPU seconds of runs of one recipe, a decay after the curve's end included.
+    """Return the CPU seconds of the steps of one recipe's runs, a decay after the curve included.
 
     A curve ends where the decay begins; a step of the decay costs what the steps before it did.
     """

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from training.checkpoint import Checkpoint
@@ -34,11 +37,21 @@ class Clock:
         """Return (cpu_s, wall_s) since the start, times share."""
         return (time.process_time() - self.cpu) * share, (time.perf_counter() - self.wall) * share
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out what is spent within: what is measured of a run is no part of its cost."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.cpu += time.process_time() - cpu
+        self.wall += time.perf_counter() - wall
+
 
 class Trail:
     """The curve of one run, (step, cpu_s, wall_s, accuracy, nll) a point, kept through a kill.
 
-    Its clock starts here, so whoever makes it has compiled and warmed up before.
+    Its clock starts here, so whoever makes it has compiled and warmed up before. It counts the
+    steps alone: readings of the curve, dynamics and checkpoints are paused over, as only some arms
+    have them or a user's own training has fewer.
 
     Of M runs that are trained together: M points a reading, so that `curve[m::M]` is one's own.
 
@@ -81,6 +94,14 @@ class Trail:
         """
         self.curve.append((step, *self.clock.read(share), *read))
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Pause the clock for a reading, once the device has done the steps before it."""
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.synchronize()
+        with self.clock.paused():
+            yield
+
     def keep(self, step: int) -> None:
         """Save the run after so many steps, if that is due."""
         if self.saved is None or step == self.step or not self.saved.due(step):
@@ -88,4 +109,5 @@ class Trail:
         numbers = {"step": step, "curve": np.array(self.curve), "spent": self.clock.read()}
         if self.watch is not None:
             numbers["epoch"] = self.watch.epoch
-        self.saved.save(self._tensors(), numbers)
+        with self.reading():
+            self.saved.save(self._tensors(), numbers)

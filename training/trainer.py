@@ -145,7 +145,7 @@ def train(
     """Train the recipe's network on one arm with one seed, and read its curve.
 
     The network's start, the order and the augmentation are functions of the seed, not of the arm.
-    The clock starts when all is compiled and warm (see `warm_up`).
+    The clock starts when all is compiled and warm (see `warm_up`), and counts the steps alone.
     saved: where the run keeps itself now and then, so that a killed one goes on with the same bits;
     cleared at its end by the caller, who then holds the run. start: the weights that the recipe
     names. done: called with the network that has learnt.
@@ -168,7 +168,8 @@ def train(
     for step in range(trail.step, recipe.steps + 1):
         trail.keep(step)
         if step in due:
-            read = score(predict(val), data.labels[val])
+            with trail.reading():
+                read = score(predict(val), data.labels[val])
             trail.add(step, guard_loss(read, arm.name, seed, recipe, step))
         if step == recipe.steps:
             break
@@ -177,7 +178,8 @@ def train(
         logits = learner.predict(pictures.batch(arm.rows[positions], layout), positions, epochs)
         learner.move(weighted_loss(logits, given, weights[positions], recipe), step)
         if watch is not None:
-            watch.record(positions[None], epochs, logits.detach()[None], given[None])
+            with trail.clock.paused():
+                watch.record(positions[None], epochs, logits.detach()[None], given[None])
     if done is not None:
         done(learner)
     run = finished(arm, seed, recipe, trail.curve, predict(data.rows_of(2)), data)
