@@ -20,6 +20,16 @@ def points(fraction: float, *, signed: bool = True, fine: bool = False) -> str:
     return "0.0" if float(text) == 0 else text
 
 
+def nats(value: float) -> str:
+    """Return a difference of losses with three decimals.
+
+    >>> nats(0.3721), nats(-0.0002)
+    ('+0.372', '0.000')
+    """
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text
+
+
 def describe(verdict: Mapping[str, Any]) -> str:
     """Return the verdict as one to three sentences.
 
@@ -94,14 +104,14 @@ def _blind(why: Mapping[str, Any], seeds: int) -> str:
             f"Undecided: {why['runs']} of {why['of']} runs diverged, their outputs are no numbers. "
             "A lower learning rate may help."
         )
-    share = points(why["commonest"], signed=False)
-    loss = [f"{why['nll'][name]:+.3f}" for name in ("estimate", "low", "high")]
-    worst = span(why["worst_class_acc"])
+    share, worst = points(why["commonest"], signed=False), span(why["worst_class_acc"])
+    loss = [nats(why["nll"][name]) for name in ("estimate", "low", "high")]
     return (
         "Undecided: neither arm is shown to beat always answering the commonest class, right for "
         f"{share} % of the test items, so accuracy cannot tell them apart. Look at the loss and "
-        f"the worst class: test loss {loss[0]} nats ({loss[1]} to {loss[2]}), accuracy in the "
-        f"worst class {worst[0]} points ({worst[1]} to {worst[2]}), {seeds} paired seeds."
+        f"the worst class: cleaning changes the test loss by {loss[0]} nats ({loss[1]} to "
+        f"{loss[2]}) and accuracy in the worst class by {worst[0]} points ({worst[1]} to "
+        f"{worst[2]}), {seeds} paired seeds."
     )
 
 

@@ -42,7 +42,7 @@ def test_arms_that_always_answer_the_commonest_class_are_not_equivalent() -> Non
     assert verdict["word"] == "undecided"
     assert verdict["blind"]["commonest"] == pytest.approx(0.96)
     assert "right for 96.0 % of the test items" in verdict["sentence"]
-    assert "test loss +0.400 nats" in verdict["sentence"]
+    assert "changes the test loss by +0.400 nats" in verdict["sentence"]
 
 
 def test_becoming_a_constant_is_no_help() -> None:
