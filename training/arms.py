@@ -21,6 +21,7 @@ Bools = NDArray[np.bool_]
 Longs = NDArray[np.int64]
 RAW, RAW_AGAIN, PILOT = "raw", "raw_again", "raw_pilot"
 CLEANED, RANDOM_DROP, ORACLE = "cleaned", "random_drop", "oracle"
+RAW_FILLED = "raw_filled"  # trained as raw, read from filled held-out rows as cleaned is
 RANDOM_AGAIN = "random_drop_again"  # another draw of the control, for the audit of the harness
 CLEANED_EPOCHS = "cleaned_epochs"  # trained for as many epochs as raw, not as many steps
 FOLD, DOSE, SHARE, SUBSET = "fold", "dose", "raw", "set"
@@ -97,11 +98,16 @@ class Arms:
     order: Longs | None = None
 
     def names(self, *, ablations: bool = False) -> tuple[str, ...]:
-        """Return the arms to run, raw first."""
+        """Return the arms to run, raw first.
+
+        Where cleaned is read from filled held-out rows, raw is also read so: what filling does to
+        the reading must not pass for what training on cleaned rows does.
+        """
+        filled = () if self.cleaned.held is None else (RAW_FILLED,)
         oracle = () if self.oracle is None else (ORACLE,)
         alone = tuple(f"only:{g}" for g in self.groups) if ablations else ()
         without = tuple(f"without:{g}" for g in self.groups) if ablations else ()
-        return (RAW, RAW_AGAIN, CLEANED, RANDOM_DROP, *oracle, *alone, *without)
+        return (RAW, RAW_AGAIN, CLEANED, RANDOM_DROP, *filled, *oracle, *alone, *without)
 
     def steps_between(
         self, doses: Sequence[float] = (), shares: Sequence[float] = (), *, subsets: bool = False
@@ -131,6 +137,8 @@ class Arms:
         fixed |= dict.fromkeys((CLEANED, CLEANED_EPOCHS), self.cleaned)
         if (arm := self.oracle if name == ORACLE else fixed.get(name)) is not None:
             return replace(arm, name=name)
+        if name == RAW_FILLED:
+            return replace(self.raw, name=name, held=self.cleaned.held)
         if name in (RANDOM_DROP, RANDOM_AGAIN):
             draw = seed + (_ANOTHER if name == RANDOM_AGAIN else 0)
             return replace(random_control(self.raw, self.cleaned, draw), name=name)

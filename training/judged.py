@@ -26,7 +26,8 @@ class Judged:
     labels: (T,) int64 of the test items as given; verified: the same where a person or the truth
     corrected them, else None. chance: accuracy of the commonest class on validation. groups: of
     checks, in the order of the bits of `set:` arms. cleaning_cpu_s: what profile, check and clean
-    took for each part in which the data came, CPU seconds; empty where nobody counted.
+    took for each part in which the data came, CPU seconds; empty where nobody counted. unchanged:
+    the cleaned arm is the raw one, by its samples and not by what its runs gave.
     """
 
     runs: Mapping[str, Sequence[Run]]
@@ -37,6 +38,7 @@ class Judged:
     verified: NDArray[np.int64] | None = None
     groups: tuple[str, ...] = ()
     cleaning_cpu_s: tuple[float, ...] = ()
+    unchanged: bool = False
 
     def arms(self) -> list[str]:
         """The arms that were compared; pilots only set targets."""

@@ -16,13 +16,14 @@ from training.doses import group_changes, rank_reasons
 from training.encoder import Encoder, fit_encoder
 from training.encoding import encoder_of
 from training.errors import TrainingError
-from training.fills import Fills, fill_rows, mark_filled, read_fills
+from training.fills import read_fills
 from training.resident import load_resident
 from training.shards.columns import read_columns
 from training.shards.difference import diff
 from training.shards.digest import KEYED
 from training.shards.ledger import read_ledger
 from training.shards.manifest import Manifest, read_manifest
+from training.twins import append_twins, mark_cells, read_twins
 
 SPLITS = ("train", "val", "test")
 LEAKS = ("cross_split_leak",)
@@ -78,15 +79,15 @@ def load_comparison(
     if repaired:
         content = _append_repaired(store, new, content, repaired, image_size)
     fills = read_fills(store, new)
-    content, twins = _append_twins(content, keys, fills)
+    content, twins = append_twins(content, keys, fills)
     leaks = _leaked(ledger, leak_checks)
     split = np.where(np.isin(keys, list(leaks)), -1, content["split"]).astype(np.int8)
     _refuse_thin(TrainingData(old.kind, old.classes, keys, content["labels"], split))
     data, encoder = _tensors(old, keys, split, content, leave_out)
-    data = _mark_filled(data, [*keys, *repaired, *keys[twins]], fills)
+    data = mark_cells(data, [*keys, *repaired, *keys[twins]], fills)
     raw_one = raw_arm(data)
     cleaned_one = _cleaned_arm(store, new, data, raw_one, repaired)
-    cleaned_one = replace(cleaned_one, held=_read_twins(data, twins, len(repaired)))
+    cleaned_one = replace(cleaned_one, held=read_twins(data, cleaned_one, twins, fills))
     data, oracle = _use_truth(data, raw_one, ledger, truth)
     arms = Arms(
         raw_one, cleaned_one, oracle,
@@ -95,7 +96,7 @@ def load_comparison(
     )  # fmt: skip
     held_out = set(changes["key"].to_list()) & set(keys[content["split"] > 0].tolist())
     facts = {**_facts(data, arms, leaks), "held_out_changes_ignored": len(held_out)}
-    facts["held_out_filled"] = int(twins.size)
+    facts["held_out_filled"] = 0 if cleaned_one.held is None else int(twins.size)
     return Comparison(data, arms, facts, encoder)
 
 
@@ -164,46 +165,6 @@ def _append_repaired(
     at = np.searchsorted(keys, np.array(repaired))
     picked = features[at] if not isinstance(features, pl.DataFrame) else features[at.tolist()]
     return {**content, "features": _stack([content["features"], picked])}
-
-
-def _append_twins(
-    content: dict[str, Any], keys: NDArray[np.str_], fills: Fills | None
-) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """Add each held-out row that has filled cells once more, filled; return the rows they repeat.
-
-    Held-out rows themselves stay as they came: the other arms read them.
-    """
-    if fills is None:
-        return content, np.empty(0, np.int64)
-    held = fills.cells.filter(pl.col("split") != "train")
-    filled = np.isin(keys, held["key"].to_numpy().astype(np.str_))
-    twins = np.flatnonzero(filled & (content["split"] > 0))
-    features = content["features"]
-    picked = fill_rows(features[twins.tolist()], pl.Series(keys[twins].tolist(), dtype=pl.String),
-                       held)  # fmt: skip
-    return {**content, "features": _stack([features, picked])}, twins
-
-
-def _read_twins(
-    data: TrainingData, twins: NDArray[np.int64], repaired: int
-) -> NDArray[np.int64] | None:
-    """The pool row that each sample is predicted from, if some have twins."""
-    if not twins.size:
-        return None
-    held = np.arange(data.labels.size)
-    held[twins] = data.labels.size + repaired + np.arange(twins.size)
-    return held
-
-
-def _mark_filled(data: TrainingData, keys: Sequence[str], fills: Fills | None) -> TrainingData:
-    """Add an input for each filled column: which cells had no value, alike in every arm.
-
-    keys: of every row of the pool.
-    """
-    if fills is None or not fills.indicator or data.numbers is None:
-        return data
-    marks = mark_filled(np.array(keys, np.str_), fills.cells)
-    return replace(data, numbers=np.concatenate([data.numbers, marks], axis=1))
 
 
 def _leaked(ledger: pl.DataFrame, leak_checks: Collection[str]) -> set[str]:

@@ -19,6 +19,7 @@ from training.arms import (
     RAW_AGAIN,
     Arms,
     TrainingData,
+    changed,
     guard_arm,
 )
 from training.effects import judge_tier
@@ -77,7 +78,10 @@ def run_tier(
     by_arm = _by_arm(runs)
     shorter = by_arm.pop(CLEANED_EPOCHS, [])
     judged = judged_runs(data, by_arm, plan.margin)
-    judged = replace(judged, groups=tuple(arms.groups), cleaning_cpu_s=plan.cleaning_cpu_s)
+    judged = replace(
+        judged, groups=tuple(arms.groups), cleaning_cpu_s=plan.cleaning_cpu_s,
+        unchanged=not changed(arms.raw, arms.cleaned).any() and arms.cleaned.held is None,
+    )  # fmt: skip
     report = judge_tier(judged)
     if taken:
         report = adjust(report, judged, plan.looks, taken)

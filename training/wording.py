@@ -20,6 +20,16 @@ def points(fraction: float, *, signed: bool = True, fine: bool = False) -> str:
     return "0.0" if float(text) == 0 else text
 
 
+def nats(value: float) -> str:
+    """Return a difference of losses with three decimals.
+
+    >>> nats(0.3721), nats(-0.0002)
+    ('+0.372', '0.000')
+    """
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text
+
+
 def describe(verdict: Mapping[str, Any]) -> str:
     """Return the verdict as one to three sentences.
 
@@ -32,16 +42,23 @@ def describe(verdict: Mapping[str, Any]) -> str:
     >>> describe(base).split(". ")[0]
     'Cleaning helps: +1.4 points of test accuracy (95 % interval +1.1 to +1.6, 8 paired seeds)'
     """
-    if verdict.get("same_runs"):
-        return "Cleaning changed nothing that training sees: both arms gave the same runs."
-    lead, speed = _lead(verdict), _speed(verdict)
+    if verdict.get("unchanged"):
+        return (
+            "Cleaning changed nothing that training sees: no row, label or weight of the train "
+            "split, so raw and cleaned are one."
+        )
+    if verdict.get("blind"):
+        return _blind(verdict["blind"], verdict["n"])
+    lead, speed, reading = _lead(verdict), _speed(verdict), _reading(verdict)
     if verdict["word"] not in ("helps", "hurts"):
-        return f"{lead}. Training on the cleaned data {speed}." if speed else f"{lead}."
+        rest = f"Training on the cleaned data {speed}." if speed else ""
+        return " ".join(part for part in (f"{lead}.", reading, rest) if part)
     joint = "and" if (verdict["speedup"] or {}).get("ratio", 0) > 1 else "but"
     if verdict["word"] == "hurts":
         joint = "but" if joint == "and" else "and"
-    parts = (lead + (f", {joint} it {speed}." if speed else "."), _control(verdict))
-    return " ".join((*parts, _new_data(verdict)))
+    lead += f", {joint} it {speed}." if speed else "."
+    parts = (lead, reading, _control(verdict), _new_data(verdict))
+    return " ".join(part for part in parts if part)
 
 
 def span(found: Mapping[str, Any], suffix: str = "") -> tuple[str, str, str]:
@@ -67,11 +84,47 @@ def _lead(verdict: Mapping[str, Any]) -> str:
         return f"Cleaning makes no difference that matters: {gained} {within}, inside +-{margin}"
     if not verdict.get("enough_seeds", True):
         return f"Undecided: {gained} {within}; a verdict needs 5 seeds or more"
-    least = points(verdict["mde"], signed=False)
+    read = verdict.get("reading")
+    if read and read["word"] != read["word_over"]:
+        words = f"{read['word']} against raw as it came, {read['word_over']} against raw read"
+        return f"Undecided: {gained} {within}, {words} from the same filled held-out rows"
     both = verdict["low"] > 0 or verdict["high"] < 0
     why = ", not significant once both primary contrasts count" if both else ""
+    if verdict["mde"] is None:
+        return f"Undecided: {gained} {within}{why}"
+    least = points(verdict["mde"], signed=False)
     found = f"these seeds find differences of {least} points or more"
     return f"Undecided: {gained} {within}{why}; {found}"
+
+
+def _blind(why: Mapping[str, Any], seeds: int) -> str:
+    """Why nothing can be said of accuracy, and where to look instead."""
+    if why["why"] == "diverged":
+        return (
+            f"Undecided: {why['runs']} of {why['of']} runs diverged, their outputs are no numbers. "
+            "A lower learning rate may help."
+        )
+    share, worst = points(why["commonest"], signed=False), span(why["worst_class_acc"])
+    loss = [nats(why["nll"][name]) for name in ("estimate", "low", "high")]
+    return (
+        "Undecided: neither arm is shown to beat always answering the commonest class, right for "
+        f"{share} % of the test items, so accuracy cannot tell them apart. Look at the loss and "
+        f"the worst class: cleaning changes the test loss by {loss[0]} nats ({loss[1]} to "
+        f"{loss[2]}) and accuracy in the worst class by {worst[0]} points ({worst[1]} to "
+        f"{worst[2]}), {seeds} paired seeds."
+    )
+
+
+def _reading(verdict: Mapping[str, Any]) -> str:
+    """What comes of reading filled held-out rows, and what of training; empty where none are."""
+    read = verdict.get("reading")
+    if not read:
+        return ""
+    alone, over = span(read), span(read["over"])
+    return (
+        f"Reading held-out rows filled gives {alone[0]} points ({alone[1]} to {alone[2]}) without "
+        f"any training on cleaned rows, that training {over[0]} ({over[1]} to {over[2]}) over it."
+    )
 
 
 def _speed(verdict: Mapping[str, Any]) -> str:
@@ -84,9 +137,12 @@ def _speed(verdict: Mapping[str, Any]) -> str:
     times = _times(max(ratio, 1 / ratio))
     if not verdict.get("enough_seeds", True) or times == "1.00":
         return ""
-    if ratio > 1:
-        return f"reaches raw's final accuracy {bound}{times}x sooner"
-    return f"takes {bound}{times}x as long to raw's final accuracy"
+    told = f"reaches raw's final accuracy {bound}{times}x sooner"
+    if ratio < 1:
+        told = f"takes {bound}{times}x as long to raw's final accuracy"
+    if not verdict.get("reading"):
+        return told
+    return f"{told} {'than' if ratio > 1 else 'as'} raw read from the same filled rows"
 
 
 def _times(ratio: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,6 +103,8 @@ def _say_better(effects: Sequence[Mapping[str, Any]]) -> str:
 
 def _say_calibration(effects: Sequence[Mapping[str, Any]]) -> str:
     main = _find(effects, "ece")
+    if not math.isfinite(main["high"]):  # of runs that diverged
+        return ""
     middle, low, high = span(main)
     told = f"{middle} points ({low} to {high}, {main['n']} paired seeds)"
     if main["high"] < 0:

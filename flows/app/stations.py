@@ -207,11 +207,12 @@ def compare(config: Config, run: RunFolder, progress: Progress | None = None) ->
         TrainingError: the experiment cannot be run on this data.
     """
     from flows.app.learning import compare_arms  # noqa: PLC0415 - torch is slow to import
+    from training.jobs import ENGINE  # noqa: PLC0415
 
     require_classes(config, run)
     settings = config.section_digest("training")
     truth = _file(config, config.truth.path)
-    inputs = _digest(settings, config.training.device, truth, *_made(run, "clean"))
+    inputs = _digest(ENGINE, settings, config.training.device, truth, *_made(run, "clean"))
     if run.fresh("compare", inputs):
         return _skipped("compare")
     run.discard(_from("compare"))

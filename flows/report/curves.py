@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from flows.report.effects import ARMS, rank_arm
+from flows.report.effects import DRAWN, rank_arm
 from flows.report.figures import t_quantile
 
 POINTS_MAX = 48
@@ -25,7 +25,7 @@ def band_curves(curves: pl.DataFrame | None) -> list[dict[str, Any]]:
     """
     if curves is None or curves.is_empty():
         return []
-    keys = curves.filter(pl.col("arm").is_in(ARMS)).select("tier", "arm").unique().rows()
+    keys = curves.filter(pl.col("arm").is_in(DRAWN)).select("tier", "arm").unique().rows()
     order = sorted(keys, key=lambda key: (key[0] == "probe", key[0], rank_arm(key[1])))
     return [_describe(curves.filter(pl.col("tier") == tier), tier, arm) for tier, arm in order]
 

@@ -8,6 +8,7 @@ from flows.report.figures import number, signed
 from flows.report.looks import describe_look, describe_yardstick
 
 ARMS = ("raw", "raw_again", "cleaned", "random_drop", "oracle")
+DRAWN = (*ARMS, "raw_filled")  # arms that have a learning curve on the page
 ACCURACY = ("final_acc", "verified_acc", "worst_class_acc", "aulc", "ece")
 ACCURACY_KEYS = ("estimate", "low", "high", "mde", "margin", "low_new", "high_new")
 CONTRASTS = (
@@ -16,6 +17,8 @@ CONTRASTS = (
     ("raw_again", "raw"),
     ("random_drop", "raw"),
     ("oracle", "raw"),
+    ("raw_filled", "raw"),
+    ("cleaned", "raw_filled"),
 )
 LISTS = (
     "arms", "effects", "speedups", "speedup_curve", "per_class", "per_class_verified", "targets",

@@ -55,13 +55,14 @@ def _list_facts(
 ) -> list[dict[str, str]]:
     facts: list[Fact] = []
     if main:
-        facts += _tell_main(main)
+        facts += _tell_main(main, blind=bool(said.get("blind")))
     if look := tell_look(tier.get("look")):
         facts.append(look)
     control = find_effect(tier, "cleaned", "random_drop")
     if control:
         note = "against dropping as many per class at random"
         facts.append(("Cleaned against chance", _estimate(control), bounds(control), note))
+    facts += _tell_reading(tier)
     facts += _tell_speed(said.get("speedup"))
     facts += _tell_worth(tier)
     again = find_effect(tier, "raw_again", "raw")
@@ -69,13 +70,14 @@ def _list_facts(
         facts.append(("Raw against raw", _estimate(again), bounds(again), _holds_zero(again)))
     facts += _tell_oracle(tier)
     if described["agreement"].get("sentence"):
-        value = "agree in sign" if described["agreement"].get("sign") else "differ in sign"
+        told = {True: "agree in sign", False: "differ in sign"}
+        value = told.get(described["agreement"].get("sign"), "not both clear of zero")
         facts.append(("Tiers", value, "", _words(described["agreement"])))
     names = ("name", "value", "interval", "note")
     return [dict(zip(names, fact, strict=True)) for fact in facts]
 
 
-def _tell_main(main: dict[str, Any]) -> list[Fact]:
+def _tell_main(main: dict[str, Any], *, blind: bool) -> list[Fact]:
     note = f"test accuracy, 95 %, {main.get('n')} paired seeds"
     rho = number(main.get("rho"))
     if rho is not None:
@@ -85,7 +87,7 @@ def _tell_main(main: dict[str, Any]) -> list[Fact]:
         new = bounds(main, low="low_new", high="high_new")
         facts.append(("The same on new test data", new, "", "seeds and test items both redrawn"))
     mde = number(main.get("mde"))
-    if mde is not None:
+    if mde is not None and not blind:  # what learns nothing sees nothing, however small
         facts.append(("Smallest effect it could see", f"{mde:.2f} pp", "", "at 80 % power"))
     return facts
 
@@ -106,12 +108,29 @@ def tell_ratio(speedup: dict[str, Any]) -> str:
     return "\u2013" if ratio is None else f"{bound}{ratio:.2f} times"
 
 
+def _tell_reading(tier: dict[str, Any]) -> list[Fact]:
+    """Part what comes of reading filled held-out rows from what comes of training on cleaned ones.
+
+    Nothing where all arms read the same rows.
+    """
+    alone, over = find_effect(tier, "raw_filled", "raw"), find_effect(tier, "cleaned", "raw_filled")
+    if not alone or not over:
+        return []
+    note = "raw read from filled held-out rows, against raw read from them as they came"
+    rest = "cleaned against raw, both read from filled held-out rows"
+    return [
+        ("Of it by reading alone", _estimate(alone), bounds(alone), note),
+        ("Of it by training", _estimate(over), bounds(over), rest),
+    ]
+
+
 def _tell_speed(speedup: dict[str, Any] | None) -> list[Fact]:
     low, high = (number((speedup or {}).get(key)) for key in ("low", "high"))
     if not speedup or low is None or high is None:
         return []
     reached = f"{speedup.get('reached')} and {speedup.get('reached_versus')} of {speedup.get('n')}"
-    note = f"to raw's final accuracy; cleaned and raw runs that reached it: {reached}"
+    other = ", read filled," if speedup.get("versus") == "raw_filled" else ""
+    note = f"to raw's final accuracy; cleaned and raw{other} runs that reached it: {reached}"
     return [("Convergence, raw to cleaned", tell_ratio(speedup), f"[{low:.2f}, {high:.2f}]", note)]
 
 

@@ -16,6 +16,7 @@ ARM_NAMES = {
     "cleaned": "cleaned",
     "random_drop": "random drop",
     "oracle": "oracle",
+    "raw_filled": "raw, read filled",
 }
 ENDPOINT_NAMES = {
     "final_acc": "test accuracy",

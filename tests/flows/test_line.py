@@ -13,8 +13,9 @@ from flows.app.cli import main
 from flows.app.config import load_config
 from flows.app.launch import run_line, state_code
 from flows.app.outcome import Outcome, exit_code
-from flows.app.stations import gate_message
+from flows.app.stations import compare, gate_message
 from flows.app.store import RunFolder, open_run
+from training.jobs import ENGINE
 
 WriteConfig = Callable[..., Path]
 Clean = Callable[[Path, Path], Outcome]
@@ -36,6 +37,18 @@ def test_second_run_does_nothing(
     monkeypatch.chdir(whole.run.parent)
     again = clean(Path(path.name), Path(whole.run.name))
     assert [facts["skipped"] for facts in again.stations] == [True, True, True]
+
+
+def test_another_engine_trains_anew(
+    cleaned: tuple[Path, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of an older engine are no result of this one: the comparison is stamped with it."""
+    config, run, seen = load_config(cleaned[0]), cleaned[1].folder, []
+    monkeypatch.setattr(RunFolder, "fresh", lambda *told: bool(seen.append(told[-1])) or True)
+    for engine in (ENGINE, ENGINE, ENGINE + 1):
+        monkeypatch.setattr("training.jobs.ENGINE", engine)
+        assert compare(config, run)["skipped"]
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_every_sample_has_one_outcome(cleaned: tuple[Path, Outcome]) -> None:

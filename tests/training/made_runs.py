@@ -14,10 +14,16 @@ def _run(
 ) -> Run:
     """A run whose curve rises to `accuracy` at rate `speed` and whose test items follow suit."""
     curve = accuracy - (accuracy - 0.5) * np.exp(-STEPS * speed / 30)
-    pred = np.where(rng.random(items) < accuracy, 0, 1).astype(np.int16)
+    pred = answer(rng.random(items) < accuracy)
     zeros = np.zeros(STEPS.size)
     return Run(arm, seed, 90, STEPS, STEPS * 8, zeros, zeros, curve, zeros, pred,
         1 - accuracy, 0.4, 0.1)  # fmt: skip
+
+
+def answer(right: np.ndarray) -> np.ndarray:
+    """The predicted class of each test item, the true one where `right`; classes alternate."""
+    truth = np.arange(right.size) % 2
+    return np.where(right, truth, 1 - truth).astype(np.int16)
 
 
 def judged(
@@ -41,4 +47,4 @@ def judged(
         ]
         for arm in ARMS
     }  # fmt: skip
-    return Judged(runs, np.zeros(items, np.int64), ("yes", "no"), 0.5)
+    return Judged(runs, np.arange(items) % 2, ("yes", "no"), 0.5)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.made_runs import STEPS, judged
+from tests.training.made_runs import STEPS, answer, judged
 from training.effects import judge_tier, pick
 from training.judged import Judged
 from training.speedups import freeze_targets
@@ -30,13 +30,16 @@ def test_too_few_seeds_never_give_a_verdict() -> None:
     assert judge_tier(judged(0.04, seeds=3))["verdict"]["word"] == "undecided"
 
 
-def test_no_change_in_quiet_arms_is_equivalence() -> None:
-    """Identical predictions in both arms are called equivalent, and said to be the same."""
+def test_equal_runs_are_equivalence_and_equal_arms_no_change() -> None:
+    """Identical runs are equivalent; that nothing was changed is said of equal arms alone."""
     one = judged(0.0)
-    same = Judged({**one.runs, "cleaned": one.runs["raw"]}, one.labels, one.classes, one.chance)
+    same = replace(one, runs={**one.runs, "cleaned": one.runs["raw"]})
     verdict = judge_tier(same)["verdict"]
     assert verdict["word"] == "equivalent"
-    assert "changed nothing" in verdict["sentence"]
+    assert "no difference that matters" in verdict["sentence"]
+    untouched = judge_tier(replace(same, unchanged=True))["verdict"]
+    assert untouched["word"] == "equivalent"
+    assert untouched["sentence"].startswith("Cleaning changed nothing that training sees")
 
 
 def test_a_noisy_nothing_is_undecided_with_its_detectable_difference() -> None:
@@ -178,14 +181,14 @@ def test_the_speedup_curve_rises_over_targets_and_marks_its_censored_end() -> No
 
 def test_classes_are_reported_one_by_one() -> None:
     """Each class with test items has its accuracies; a class without any is left out."""
-    rows = judge_tier(judged(0.04))["per_class"]
-    assert [row["class"] for row in rows] == ["yes"]
+    rows = judge_tier(replace(judged(0.04), classes=("yes", "no", "never")))["per_class"]
+    assert [row["class"] for row in rows] == ["yes", "no"]
     assert rows[0]["cleaned"] - rows[0]["raw"] == pytest.approx(rows[0]["estimate"])
 
 
 def _fixed(one: Judged, arm: str, hits: int) -> Judged:
     """The same runs, but `arm` gets exactly `hits` test items right in every seed."""
-    pred = (np.arange(one.labels.size) >= hits).astype(np.int16)
+    pred = answer(np.arange(one.labels.size) < hits)
     runs = [replace(run, test_pred=pred) for run in one.runs[arm]]
     return replace(one, runs={**one.runs, arm: runs})
 

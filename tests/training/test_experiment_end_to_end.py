@@ -11,6 +11,7 @@ from training.arms import Arm, Arms, TrainingData, raw_arm
 from training.errors import TrainingError
 from training.experiment import ExperimentOptions, compare, run_experiment
 from training.features import features_of
+from training.fills import Fills
 from training.jobs import repeatable
 from training.shards.ledger import build_ledger
 from training.shards.writer import ShardSpec, write_manifest
@@ -37,7 +38,13 @@ def _table(n: int = 1200, flipped: float = 0.35) -> pl.DataFrame:
     )
 
 
-def _write(store: Path, frame: pl.DataFrame, parent: str | None, decisions: pl.DataFrame) -> str:
+def _write(
+    store: Path,
+    frame: pl.DataFrame,
+    parent: str | None,
+    decisions: pl.DataFrame,
+    fills: Fills | None = None,
+) -> str:
     """Write one manifest of the rows that the decisions keep; return its digest."""
     samples = frame.select(
         sample_id="key", split="split", label="label", uri=pl.lit("t.csv"),
@@ -57,7 +64,7 @@ def _write(store: Path, frame: pl.DataFrame, parent: str | None, decisions: pl.D
     ledger = build_ledger(samples, decisions.drop("check"), findings)
     spec = ShardSpec(name="t", kind="table", classes=("no", "yes"))
     batches = rows.to_arrow().to_batches()
-    return write_manifest(store, batches, ledger, spec, parent=parent).digest
+    return write_manifest(store, batches, ledger, spec, parent=parent, fills=fills).digest
 
 
 def _decide(frame: pl.DataFrame, action: str) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -156,20 +157,27 @@ def test_options_out_of_range_are_refused(wrong: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     ("estimates", "sign", "said"),
     [
-        ((0.01, 0.02), True, "Both tiers point the same way"),
-        ((0.01, 0.0), True, "One tier shows nothing"),
-        ((0.01, -0.02), False, "opposite directions"),
+        ((0.02, 0.03), True, "Both tiers point the same way"),
+        ((-0.02, -0.03), True, "Both tiers point the same way"),
+        ((0.02, 0.01), None, "Only tier probe points clearly to one side of zero"),
+        ((0.01, -0.001), None, "Neither tier points clearly to one side of zero"),
+        ((0.009, 0.008), None, "Neither tier points clearly"),
+        ((0.02, -0.02), False, "opposite directions"),
     ],
 )
-def test_agreement_does_not_call_zero_a_direction(
-    estimates: tuple[float, float], sign: bool, said: str
+def test_only_intervals_clear_of_zero_have_a_direction(
+    estimates: tuple[float, float], sign: bool | None, said: str
 ) -> None:
-    """A difference of exactly zero contradicts neither sign."""
-    tiers = {
-        name: {"verdict": {"estimate": value, "word": "undecided"}}
+    """Estimates within .01 of zero, the width of these intervals, agree with nothing."""
+    tiers: dict[str, dict[str, Any]] = {
+        name: {"verdict": {"low": value - 0.01, "high": value + 0.01, "word": "undecided"}}
         for name, value in zip(("probe", "train"), estimates, strict=True)
     }
     told = agree(tiers)
     assert told is not None
     assert told["sign"] is sign
     assert said in told["sentence"]
+    tiers["train"]["verdict"]["blind"] = {"why": "unlearnt"}
+    told = agree(tiers)
+    assert told is not None
+    assert told["sign"] is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tests.training.made_runs import judged
+from tests.training.made_runs import answer, judged
 from training.effects import judge_tier
 from training.errors import TrainingError
 from training.judged import Judged
@@ -55,9 +55,7 @@ def with_arms(one: Judged, hits: dict[str, int]) -> Judged:
         runs[arm] = [
             replace(
                 run, arm=arm,
-                test_pred=(np.arange(one.labels.size) >= count + rng.integers(-3, 4)).astype(
-                    np.int16
-                ),
+                test_pred=answer(np.arange(one.labels.size) < count + rng.integers(-3, 4)),
             )
             for run in one.runs["raw"]
         ]  # fmt: skip
