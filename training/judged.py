@@ -91,7 +91,7 @@ class Judged:
 
     def grain(self, arm: str, versus: str, count: int | None = None) -> float:
         """Return the step of an accuracy over `count` test items (all); 0 between equal runs."""
-        return 0.0 if self.same(arm, versus) else 1 / (count or self.labels.size)
+        return find_grain(self.runs[arm], self.runs[versus], count or self.labels.size)
 
     @property
     def budget(self) -> float:
@@ -106,6 +106,11 @@ def same_runs(runs: Sequence[Run], others: Sequence[Run]) -> bool:
         for one, other in zip(runs, others, strict=True)
         for name in ("test_pred", "val_acc", "val_nll")
     )
+
+
+def find_grain(runs: Sequence[Run], others: Sequence[Run], count: int) -> float:
+    """Return the step of an accuracy over `count` items; 0 between equal runs."""
+    return 0.0 if same_runs(runs, others) else 1 / count
 
 
 def compare(a: Floats, b: Floats, *, grain: float = 0.0, alpha: float = ALPHA) -> dict[str, Any]:
