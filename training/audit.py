@@ -43,6 +43,7 @@ NULLS = {"other seeds": (RAW, RAW_AGAIN), "other draw": (RANDOM_DROP, RANDOM_AGA
 FEWER = "fewer rows"  # an effect whose truth is the mean over all experiments
 CHEAP = Recipe("probe", 40, 32, 3e-3, 0.1, evals=12, hidden=16)
 LEVEL = 0.05
+SEEN = 0.9
 _HEADS = 384
 _PILOTS = 8
 Progress = Callable[[int, int], None]
@@ -217,11 +218,12 @@ def audit_bound(data: TrainingData, arms: Arms, place: Place, recipe: Recipe = C
 
 
 def check_rates(rates: Sequence[Rate]) -> list[Rate]:
-    """Return the rates that are worse than they should be beyond chance.
+    """Return the rates that are shown to be worse than they should be.
 
     Too many false positives, or intervals that hold the truth too rarely; being cautious is no
-    fault (a verdict passes two tests, and alarms less than each). Over many rates chance alone
-    gives some: each is judged at its share of .05 (Bonferroni).
+    fault (what is equivalent raises no alarm, so that a verdict alarms less than its test). Over
+    many rates chance alone gives some: each is judged at its share of .05 (Bonferroni), so that a
+    rate that is off by less than `seen_rate` says may well pass.
     """
     odd = []
     for rate in rates:
@@ -232,6 +234,18 @@ def check_rates(rates: Sequence[Rate]) -> list[Rate]:
         if stats.binomtest(hits, rate.n, chance, side).pvalue < LEVEL / len(rates):
             odd.append(rate)
     return odd
+
+
+def seen_rate(rates: Sequence[Rate]) -> float | None:
+    """Return the least true rate of false alarms that `check_rates` sees with .9, or of misses.
+
+    A miss is an interval without the truth: both should happen in .05. Of rates of unequal n the
+    one with the fewest experiments counts. None where even all of them would be too few.
+    """
+    n = min(rate.n for rate in rates)
+    counts = np.arange(n + 1)
+    enough = counts[stats.binom.sf(counts - 1, n, LEVEL) < LEVEL / len(rates)]
+    return float(stats.beta.ppf(SEEN, enough[0], n - enough[0] + 1)) if enough.size else None
 
 
 def as_rows(rates: Sequence[Rate]) -> list[dict[str, Any]]:

@@ -43,14 +43,15 @@ def count_churn(judged: Judged) -> list[dict[str, Any]]:
     """
     pairs = [(RAW_AGAIN, RAW), (CLEANED, RAW), (CLEANED, RANDOM_DROP)]
     chance = _disagreement(judged, RAW_AGAIN, RAW)
+    luck = judged.grain(RAW_AGAIN, RAW)
     rows = []
     for arm, versus in pairs:
-        churn = _disagreement(judged, arm, versus)
-        told = compare(churn, np.zeros_like(churn))
+        churn, grain = _disagreement(judged, arm, versus), judged.grain(arm, versus)
+        told = compare(churn, np.zeros_like(churn), grain=grain)
         row: dict[str, Any] = {"arm": arm, "versus": versus}
         row |= {key: told[key] for key in ("estimate", "low", "high", "n", "mde")}
         if arm != RAW_AGAIN:
-            over = compare(churn, chance)
+            over = compare(churn, chance, grain=max(grain, luck))
             row["excess"] = {key: over[key] for key in ("estimate", "low", "high", "p", "n", "mde")}
         rows.append(row)
     return rows

@@ -86,7 +86,8 @@ def _effects(judged: Judged, targets: Sequence[Mapping[str, float]]) -> list[dic
                 continue
             row = {"arm": arm, "versus": versus, "endpoint": endpoint}
             rows.append({**row, **_effect(judged, arm, versus, endpoint, targets), "unit": unit})
-    _adjust(rows)
+    adjust_primary(rows, one=judged.control_is_raw)
+    _adjust_rest(rows)
     return rows
 
 
@@ -107,7 +108,7 @@ def _effect(
     if endpoint != "final_acc":
         return compare(a, b)
     grain = judged.grain(arm, versus)
-    alpha = ALPHA / len(PRIMARY) if (arm, versus) in PRIMARY else ALPHA
+    alpha = first_alpha(one=judged.control_is_raw) if (arm, versus) in PRIMARY else ALPHA
     wins = st.superiority(a, b)
     return {
         **compare(a, b, grain=grain, alpha=alpha),
@@ -125,14 +126,38 @@ def _new_data(
     return {"low_new": new.low, "high_new": new.high, "p_new": new.p}
 
 
-def _adjust(rows: list[dict[str, Any]]) -> None:
-    """Holm over the two primary contrasts on final accuracy."""
-    primary = [
-        row for row in rows
-        if row["endpoint"] == "final_acc" and (row["arm"], row["versus"]) in PRIMARY
-    ]  # fmt: skip
-    for row, p in zip(primary, st.holm([row["p"] for row in primary]), strict=True):
+def first_alpha(*, one: bool) -> float:
+    """Return what a primary contrast has to undercut alone. one: both are the same, see below."""
+    return ALPHA if one else ALPHA / len(PRIMARY)
+
+
+def is_primary(row: Mapping[str, Any]) -> bool:
+    """Say whether an effect is of a contrast that the verdict reads, on final accuracy."""
+    return row["endpoint"] == "final_acc" and (row["arm"], row["versus"]) in PRIMARY
+
+
+def adjust_primary(rows: Sequence[dict[str, Any]], *, one: bool, told: str = "p") -> None:
+    """Add p_holm to the two primary contrasts on final accuracy: Holm's p of `told`.
+
+    one: the control is raw itself, so that both are one hypothesis, and p is left as it is.
+    """
+    primary = [row for row in rows if is_primary(row)]
+    found = [row[told] for row in primary]
+    for row, p in zip(primary, found if one else st.holm(found), strict=True):
         row["p_holm"] = p
+
+
+def _adjust_rest(rows: Sequence[dict[str, Any]]) -> None:
+    """Benjamini and Yekutieli over the checks alone, those left out and the doses, by endpoint."""
+    for endpoint in _UNITS:
+        family = [
+            row for row in rows
+            if row["endpoint"] == endpoint
+            and (row["arm"].startswith(("only:", "dose:")) or row["versus"].startswith("without:"))
+        ]  # fmt: skip
+        adjusted = st.benjamini_yekutieli([row["p"] for row in family])
+        for row, p in zip(family, adjusted, strict=True):
+            row["p_by"] = p
 
 
 def _arm_row(judged: Judged, arm: str) -> dict[str, Any]:
@@ -157,7 +182,9 @@ def _recovered(judged: Judged) -> dict[str, float] | None:
         return None
     floor = judged.values(RANDOM_DROP, "final_acc")
     top = judged.values(CLEANED, "final_acc") - floor
-    got = st.fieller(top, judged.values(ORACLE, "final_acc") - floor)
+    bottom = judged.values(ORACLE, "final_acc") - floor
+    grains = judged.grain(CLEANED, RANDOM_DROP), judged.grain(ORACLE, RANDOM_DROP)
+    got = st.fieller(top, bottom, grains=grains)
     return None if got is None else {"fraction": got.estimate, "low": got.low, "high": got.high}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import statistics as st
-from training.arms import PILOT, RAW
+from training.arms import PILOT, RANDOM_DROP, RAW
 from training.convergence import aulc, first_passage
 from training.statistics import Floats
 from training.trainer import Run
@@ -83,22 +83,36 @@ class Judged:
         return np.stack([c.mean(axis=1) if c.size else empty for c in columns], axis=1)
 
     def same(self, arm: str, versus: str) -> bool:
-        """Say whether both arms gave the same runs, curves and predictions alike."""
-        pairs = zip(self.runs[arm], self.runs[versus], strict=True)
-        return all(
-            np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
-            for one, other in pairs
-            for name in ("test_pred", "val_acc", "val_nll")
-        )
+        """Say whether both arms gave the same runs, see `same_runs`."""
+        return same_runs(self.runs[arm], self.runs[versus])
+
+    @property
+    def control_is_raw(self) -> bool:
+        """Whether the control drops nothing: both primary contrasts are one hypothesis then."""
+        return self.same(RANDOM_DROP, RAW)
 
     def grain(self, arm: str, versus: str, count: int | None = None) -> float:
         """Return the step of an accuracy over `count` test items (all); 0 between equal runs."""
-        return 0.0 if self.same(arm, versus) else 1 / (count or self.labels.size)
+        return find_grain(self.runs[arm], self.runs[versus], count or self.labels.size)
 
     @property
     def budget(self) -> float:
         """The common number of steps: where times are censored."""
         return float(self.runs[RAW][0].steps[-1])
+
+
+def same_runs(runs: Sequence[Run], others: Sequence[Run]) -> bool:
+    """Say whether paired runs are the same, curves and predictions alike."""
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
+        for one, other in zip(runs, others, strict=True)
+        for name in ("test_pred", "val_acc", "val_nll")
+    )
+
+
+def find_grain(runs: Sequence[Run], others: Sequence[Run], count: int) -> float:
+    """Return the step of an accuracy over `count` items; 0 between equal runs."""
+    return 0.0 if same_runs(runs, others) else 1 / count
 
 
 def compare(a: Floats, b: Floats, *, grain: float = 0.0, alpha: float = ALPHA) -> dict[str, Any]:

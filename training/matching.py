@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.judged import find_grain
 from training.recipe import Recipe
 from training.statistics import paired_t
 from training.trainer import Run
@@ -30,22 +31,29 @@ def match_epochs(recipe: Recipe, kept: int, whole: int) -> Recipe:
 
 
 def match_compute(
-    raw: Sequence[Run], cleaned: Sequence[Run], shorter: Sequence[Run], labels: NDArray[np.int64]
+    raw: Sequence[Run],
+    cleaned: Sequence[Run],
+    shorter: Sequence[Run],
+    labels: NDArray[np.int64],
+    curve_items: int,
 ) -> list[dict[str, Any]]:
     """Return cleaned minus raw at equal steps, epochs and CPU seconds, with 95 % intervals.
 
     Runs are paired by seed. shorter: cleaned runs of as many epochs as raw's; empty where no row
     was dropped, so that steps say it all. labels: (T,) of the test items. At equal seconds both
-    curves are read, on validation, where the sooner of the two ended. Accuracies are fractions.
+    curves are read, on validation, where the sooner of the two ended; curve_items: how many items
+    a curve is read on. Accuracies are fractions.
     """
-    right = [_final(runs, labels) for runs in (raw, cleaned, shorter or cleaned)]
+    epochs = shorter or cleaned
+    right = [_final(runs, labels) for runs in (raw, cleaned, epochs)]
     ends = [min(a.cpu_s[-1], b.cpu_s[-1]) for a, b in zip(raw, cleaned, strict=True)]
     told = [_read(runs, ends) for runs in (raw, cleaned)]
-    grain = 0.0 if all(_same(a, b) for a, b in zip(raw, cleaned, strict=True)) else 1 / labels.size
+    test, curve = (find_grain(raw, cleaned, count) for count in (labels.size, curve_items))
+    alike = find_grain(raw, epochs, labels.size)
     rows = {
-        "steps": ("final_acc", paired_t(right[1], right[0], grain=grain), cleaned),
-        "epochs": ("final_acc", paired_t(right[2], right[0], grain=grain), shorter or cleaned),
-        "seconds": ("val_acc", paired_t(told[1], told[0]), cleaned),
+        "steps": ("final_acc", paired_t(right[1], right[0], grain=test), cleaned),
+        "epochs": ("final_acc", paired_t(right[2], right[0], grain=alike), epochs),
+        "seconds": ("val_acc", paired_t(told[1], told[0], grain=curve), cleaned),
     }
     return [
         {
@@ -66,7 +74,3 @@ def _read(runs: Sequence[Run], ends: Sequence[float]) -> NDArray[np.float64]:
     return np.array(
         [np.interp(end, run.cpu_s, run.val_acc) for run, end in zip(runs, ends, strict=True)]
     )
-
-
-def _same(one: Run, other: Run) -> bool:
-    return np.array_equal(one.test_pred, other.test_pred)

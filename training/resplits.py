@@ -15,7 +15,7 @@ import numpy as np
 
 from training import statistics as st
 from training.arms import RAW
-from training.effects import PRIMARY, pick
+from training.effects import PRIMARY, adjust_primary, first_alpha, pick
 from training.errors import TrainingError
 from training.judged import ALPHA
 from training.statistics import Floats
@@ -29,6 +29,7 @@ Split = Mapping[str, Any]
 def read_split(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """Return what one division's experiment.json tells: word, margin, seeds, rows, effects.
 
+    same_runs: whether cleaned trained as raw did. control_is_raw: whether the random drop did.
     rows: samples by split, those that raw trains on as train. effects: arm, versus, endpoint and
     the estimate (fraction), the mean over paired seeds.
     """
@@ -42,7 +43,7 @@ def read_split(experiment: Mapping[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "word": tier["verdict"]["word"],
-        "margin": tier["verdict"]["margin"],
+        **{key: tier["verdict"][key] for key in ("margin", "same_runs", "control_is_raw")},
         "seeds": experiment["seeds"],
         "rows": {**experiment["facts"]["rows"], "train": raw["n_train"]},
         "effects": effects,
@@ -65,29 +66,39 @@ def judge_resplits(splits: Sequence[Split]) -> dict[str, Any]:
         the divisions for independent) and verdict: {word, sentence, why}.
 
     Raises:
-        TrainingError: if there are fewer than two divisions.
+        TrainingError: if there are fewer than two divisions, or their counts of seeds differ.
     """
     if len(splits) < LEAST_SPLITS:
         raise TrainingError(
             "resplits", "too few divisions were trained on", got=len(splits),
             allowed=f"At least {LEAST_SPLITS}.",
         )  # fmt: skip
+    if len(counts := {split["seeds"] for split in splits}) > 1:
+        raise TrainingError(
+            "resplits", "divisions differ in their seeds, so that they are not of one precision",
+            got=sorted(counts), advice="Train all of them with the same number of seeds.",
+        )  # fmt: skip
+    one = _drop_nothing(splits)
     effects = [
         {"arm": arm, "versus": versus, "endpoint": endpoint, "unit": "fraction",
          **_summarise(splits, arm, versus, endpoint)}
         for endpoint in READ_ON
         for arm, versus in PRIMARY
     ]  # fmt: skip
-    primary = [row for row in effects if row["endpoint"] == "final_acc"]
-    for row, p in zip(primary, st.holm([row["p"] for row in primary]), strict=True):
-        row["p_holm"] = p
+    adjust_primary(effects, one=one)
+    main, control = (pick(effects, arm, versus) for arm, versus in PRIMARY)
     return {
         "splits": len(splits),
         "seeds": splits[0]["seeds"],
         "words": dict(Counter(split["word"] for split in splits).most_common()),
         "effects": effects,
-        "verdict": _reach(primary[0], primary[1], float(splits[0]["margin"])),
+        "verdict": _reach(main, None if one else control, float(splits[0]["margin"])),
     }
+
+
+def _drop_nothing(splits: Sequence[Split]) -> bool:
+    """Whether the control is raw in every division: both primary contrasts are one then."""
+    return all(split["control_is_raw"] for split in splits)
 
 
 def _summarise(splits: Sequence[Split], arm: str, versus: str, endpoint: str) -> dict[str, Any]:
@@ -98,14 +109,17 @@ def _summarise(splits: Sequence[Split], arm: str, versus: str, endpoint: str) ->
     held, trained = (
         sum(int(split["rows"][name]) for split in splits) for name in (READ_ON[endpoint], "train")
     )
-    exact = endpoint != "final_acc" or not d.any()
+    same = all(
+        split["same_runs"] and (versus == RAW or split["control_is_raw"]) for split in splits
+    )
+    exact = endpoint != "final_acc" or same
     grain = 0.0 if exact else len(splits) / (held * splits[0]["seeds"])  # of a mean over seeds
     told = st.resplit_t(d, held, trained, grain=grain)
     zero = np.zeros_like(d)
     plain = st.paired_t(d, zero, grain=grain)
     shared = d.size * held / trained  # the variance is 1 + shared times that of the plain t
     sd = st.spread(d, zero, grain) * (1 + shared) ** 0.5
-    alpha = ALPHA / len(PRIMARY) if endpoint == "final_acc" else ALPHA
+    alpha = first_alpha(one=_drop_nothing(splits)) if endpoint == "final_acc" else ALPHA
     return {
         **asdict(told),
         "mde": st.detectable(sd, d.size, alpha) if sd > 0 else None,
@@ -115,8 +129,13 @@ def _summarise(splits: Sequence[Split], arm: str, versus: str, endpoint: str) ->
     }  # fmt: skip
 
 
-def _reach(main: Mapping[str, Any], control: Mapping[str, Any], margin: float) -> dict[str, Any]:
-    """The word on cleaned - raw, by the same rules as one experiment's, and sentences."""
+def _reach(
+    main: Mapping[str, Any], control: Mapping[str, Any] | None, margin: float
+) -> dict[str, Any]:
+    """The word on cleaned - raw, by the same rules as one experiment's, and sentences.
+
+    control: None where it is raw itself.
+    """
     word = "undecided"
     if -margin < main["low"] and main["high"] < margin:
         word = "equivalent"
@@ -128,7 +147,9 @@ def _reach(main: Mapping[str, Any], control: Mapping[str, Any], margin: float) -
     }  # fmt: skip
 
 
-def _say(word: str, main: Mapping[str, Any], control: Mapping[str, Any], margin: float) -> str:
+def _say(
+    word: str, main: Mapping[str, Any], control: Mapping[str, Any] | None, margin: float
+) -> str:
     middle, low, high = span(main)
     told = (
         f"{middle} points of test accuracy (95 % interval over divisions {low} to {high}, "
@@ -143,11 +164,13 @@ def _say(word: str, main: Mapping[str, Any], control: Mapping[str, Any], margin:
     if word == "equivalent":
         within = points(margin, signed=False)
         return f"Cleaning makes no difference that matters: {told}, inside +-{within}."
+    lead = f"Cleaning {word}, whichever rows are the test: {told}."
+    if control is None:
+        return f"{lead} No sample was dropped or down-weighted, so raw itself is the control."
     middle, low, high = span(control)
     shown = "it is" if control["p_holm"] < ALPHA else "it is not shown to differ:"
     return (
-        f"Cleaning {word}, whichever rows are the test: {told}. "
-        f"Against a random drop of the same size {shown} {middle} ({low} to {high}) points."
+        f"{lead} Against a random drop of the same size {shown} {middle} ({low} to {high}) points."
     )
 
 

@@ -66,9 +66,12 @@ def share_out(judged: Judged) -> list[dict[str, Any]]:
         return []
     parts = shapley({bits: judged.values(arm, "final_acc") for bits, arm in arms.items()})
     rows = []
-    for group, part in zip(judged.groups, parts, strict=True):
-        grain = 1 / judged.labels.size if part.any() else 0.0
-        got = compare(part, np.zeros_like(part), grain=grain)
+    for j, (group, part) in enumerate(zip(judged.groups, parts, strict=True)):
+        steps = [
+            judged.grain(arms[f"{bits[:j]}1{bits[j + 1 :]}"], arms[bits])
+            for bits in arms if bits[j] == "0"
+        ]  # fmt: skip
+        got = compare(part, np.zeros_like(part), grain=max(steps))
         told = {key: got[key] for key in ("estimate", "low", "high", "p", "n", "mde")}
         rows.append({"group": group, **told})
     for row, p in zip(rows, st.benjamini_yekutieli([row["p"] for row in rows]), strict=True):
@@ -82,7 +85,7 @@ def respond_to_dose(judged: Judged) -> dict[str, Any] | None:
     Of the arms `dose:<share>`, the surest samples first, with raw as 0 and cleaned as 1; None
     without such arms. The trend is the paired linear contrast over doses: the slope of a line
     through each seed's accuracies, in accuracy for the whole dose, with its t interval. rises:
-    no mean lies below the one before.
+    no mean lies below the one before. p of single doses, adjusted, stands among the effects.
     """
     named = {float(arm.removeprefix(DOSE)): arm for arm in judged.runs if arm.startswith(DOSE)}
     if not named:
@@ -92,17 +95,14 @@ def respond_to_dose(judged: Judged) -> dict[str, Any] | None:
     accuracies = np.stack([judged.values(arms[dose], "final_acc") for dose in doses])
     weights = doses - doses.mean()
     slopes = weights @ accuracies / (weights @ weights)
-    grain = 1 / judged.labels.size if slopes.any() else 0.0
-    trend = compare(slopes, np.zeros_like(slopes), grain=grain)
+    grains = [judged.grain(arms[dose], RAW) for dose in doses]
+    trend = compare(slopes, np.zeros_like(slopes), grain=max(grains))
     means = accuracies.mean(axis=1)
-    steps = [
-        {"dose": float(dose), "arm": arms[dose], "final_acc": float(mean),
-         **{key: over[key] for key in ("estimate", "low", "high", "p", "n", "mde")}}
-        for dose, mean, over in (
-            (dose, mean, compare(accuracies[at], accuracies[0],
-                                 grain=judged.grain(arms[dose], RAW) if dose else 0.0))
-            for at, (dose, mean) in enumerate(zip(doses, means, strict=True))
-        )
-    ]  # fmt: skip
+    steps = []
+    for at, (dose, grain) in enumerate(zip(doses, grains, strict=True)):
+        over = compare(accuracies[at], accuracies[0], grain=grain)
+        told = {key: over[key] for key in ("estimate", "low", "high", "n", "mde")}
+        mean = float(means[at])
+        steps.append({"dose": float(dose), "arm": arms[dose], "final_acc": mean, **told})
     told = {key: trend[key] for key in ("estimate", "low", "high", "p", "n", "mde")}
     return {"doses": steps, "trend": told, "rises": bool((np.diff(means) >= 0).all())}

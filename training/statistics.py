@@ -177,12 +177,15 @@ def detectable(sd: float, n: int, alpha: float = 0.05, power: float = POWER) -> 
 @cache
 def _find_shift(n: int, alpha: float, power: float) -> float:
     """Return the noncentrality that n pairs find with `power`: a search, the same for every sd."""
-    critical = float(stats.f.ppf(1 - alpha, 1, n - 1))
+    critical = float(special.stdtrit(n - 1, alpha / 2)) ** 2  # exact where 1 - alpha rounds to 1
 
     def lack(shift: float) -> float:
         return float(stats.ncf.sf(critical, 1, n - 1, shift**2)) - power
 
-    return float(optimize.brentq(lack, 1e-6, 60.0))
+    most = 60.0
+    while lack(most) < 0:  # a first look of few seeds among many has a level of 1e-18
+        most *= 2
+    return float(optimize.brentq(lack, 1e-6, most))
 
 
 def sign_flip(a: Floats, b: Floats) -> float:
@@ -247,21 +250,26 @@ def correlation(a: Floats, b: Floats) -> float | None:
     return None if scale <= 0 else round(float(x @ y) / scale, 12)
 
 
-def fieller(top: Floats, bottom: Floats, level: float = 0.95) -> Interval | None:
+def fieller(
+    top: Floats, bottom: Floats, level: float = 0.95, *, grains: tuple[float, float] = (0.0, 0.0)
+) -> Interval | None:
     """Return mean(top) / mean(bottom) over paired seeds with Fieller's interval.
 
     None where the bottom is not shown to be above zero: the interval would be unbounded, or the
-    share of a loss.
+    share of a loss. grains: the steps in which top and bottom are read, see `spread`.
 
     >>> round(fieller(np.array([1.0, 1.1, 0.9]), np.array([2.0, 2.1, 2.0])).estimate, 3)
     0.492
     """
     s = top.size
     cov = np.cov(np.stack([top, bottom]), ddof=1) / s
+    np.fill_diagonal(cov, np.maximum(cov.diagonal(), np.square(grains) / (12 * s)))
     x, y, t2 = float(top.mean()), float(bottom.mean()), stats.t.ppf(0.5 + level / 2, s - 1) ** 2
     a, b = y * y - t2 * cov[1, 1], x * y - t2 * cov[0, 1]
     inside = b * b - a * (x * x - t2 * cov[0, 0])
     if a <= 0 or y <= 0:
         return None
     half = float(np.sqrt(max(0.0, float(inside)))) / float(a)  # negative by rounding only
-    return Interval(x / y, float(b / a) - half, float(b / a) + half, mean_t(top).p, s)
+    return Interval(
+        x / y, float(b / a) - half, float(b / a) + half, mean_t(top, grain=grains[0]).p, s
+    )

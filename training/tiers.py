@@ -88,8 +88,9 @@ def run_tier(
     given = data.labels[data.rows_of(2)]
     return {
         **report,
-        "matching": match_compute(by_arm[RAW], by_arm[CLEANED], shorter, given)
-        if plan.equal_epochs else [],
+        "matching": match_compute(
+            by_arm[RAW], by_arm[CLEANED], shorter, given, curve_rows(data).size
+        ) if plan.equal_epochs else [],
         "steps": plan.recipe.steps,
         "batch_size": plan.recipe.batch_size,
         "recipe": plan.recipe.read_by("table" if data.images is None else "image"),

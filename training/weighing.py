@@ -13,11 +13,12 @@ from training.arms import CLEANED, PILOT, RAW, Arms, TrainingData
 from training.effects import pick
 from training.errors import DivergedError, TrainingError
 from training.jobs import Job, Place, plan_jobs, run_jobs
+from training.judged import compare
 from training.levers import Change, Lever, pull
 from training.recipe import Recipe
 from training.speedups import TESTED
 from training.statistics import benjamini_yekutieli, mean_t
-from training.tiers import compare_runs, spent_cpu_s
+from training.tiers import compare_runs, judged_runs, spent_cpu_s
 from training.trainer import Run
 
 ORDERS = ("accuracy", "steps", "seconds")
@@ -52,8 +53,9 @@ def weigh_levers(
     versus, final_acc (estimate, low, high, p, p_by adjusted over all levers, fractions), steps and
     seconds ({ratio, low, high, at_least, at_most, reached, n}: how many times sooner the target is
     reached, 95 % of what raw gains over chance, as ratio of restricted mean times; None where raw
-    is not above chance), cpu_s and cpu_s_versus of a run. Finished runs are kept in the place's
-    cache.
+    is not above chance), cpu_s and cpu_s_versus of a run, and over_cleaning (accuracy over that of
+    cleaning, keys as of final_acc, p_by over all that have it; None for cleaning itself and for
+    changes of cleaned rows). Finished runs are kept in the place's cache.
 
     Raises:
         TrainingError: if there are fewer than 2 seeds, an arm cannot be trained on, a worker died,
@@ -62,18 +64,28 @@ def weigh_levers(
     if seeds < 2:  # noqa: PLR2004 - an interval needs two
         raise TrainingError("levers", "too few seeds", got=seeds, allowed="At least 2.")
     runs = _run_all(readings, arms, levers, place, seeds=seeds, progress=progress)
-    rows = []
+    cleaned = runs["train", CLEANED, _key({})]
+    rows: list[Row] = []
     for lever in levers:
         other = runs.get(("train", lever.versus, _key(lever.versus_change)))
         mine = runs.get((lever.tier, lever.arm, _key(lever.change)))
         if mine is None or other is None:
             continue
         pilots = runs["train", PILOT, _key({})]
-        rows.append(_weigh(lever, readings, [mine, other, pilots]))
-    adjusted = benjamini_yekutieli([row["final_acc"]["p"] for row in rows])
-    for row, p in zip(rows, adjusted, strict=True):
-        row["final_acc"]["p_by"] = p
+        over = None
+        if lever.versus == RAW and mine is not cleaned:
+            over = _compare(readings["train"].data, mine, cleaned)
+        row = _weigh(lever, readings, [mine, other, pilots])
+        rows.append({**row, "over_cleaning": over})
+    _adjust([row["final_acc"] for row in rows])
+    _adjust([row["over_cleaning"] for row in rows if row["over_cleaning"] is not None])
     return rows
+
+
+def _adjust(effects: Sequence[dict[str, Any]]) -> None:
+    adjusted = benjamini_yekutieli([effect["p"] for effect in effects])
+    for effect, p in zip(effects, adjusted, strict=True):
+        effect["p_by"] = p
 
 
 def guard_order(order: str) -> None:
@@ -121,7 +133,7 @@ def _run_all(
     Seed after seed, so that a machine that slows down slows all levers alike. Those of a changed
     recipe that diverges are left out.
     """
-    wanted: dict[_Key, Change] = {("train", PILOT, _key({})): {}}
+    wanted: dict[_Key, Change] = {("train", arm, _key({})): {} for arm in (PILOT, CLEANED)}
     for lever in levers:
         wanted["train", lever.versus, _key(lever.versus_change)] = lever.versus_change
         wanted[lever.tier, lever.arm, _key(lever.change)] = lever.change
@@ -186,6 +198,14 @@ def _weigh(lever: Lever, readings: Mapping[str, Reading], runs: Sequence[Sequenc
         "cpu_s": spent_cpu_s(mine, recipe) / len(mine) + spent,
         "cpu_s_versus": spent_cpu_s(other, against) / len(other),
     }  # fmt: skip
+
+
+def _compare(data: TrainingData, mine: Sequence[Run], cleaned: Sequence[Run]) -> dict[str, Any]:
+    """The lever's test accuracy minus that of cleaning, paired over seeds."""
+    judged = judged_runs(data, {RAW: mine, CLEANED: cleaned})
+    a, b = (judged.values(arm, "final_acc") for arm in (RAW, CLEANED))
+    told = compare(a, b, grain=judged.grain(RAW, CLEANED))
+    return {name: told[name] for name in ("estimate", "low", "high", "p", "mde", "n")}
 
 
 def _sooner(told: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from flows.app.learning import read_comparison
 from flows.app.progress import terminal_bar
 from flows.app.store import RunFolder
 from training.arms import Arms, TrainingData
-from training.audit import Rate, as_rows, audit_bound, audit_nulls, check_rates
+from training.audit import SEEN, Rate, as_rows, audit_bound, audit_nulls, check_rates, seen_rate
 from training.audit_data import drop_some, make_clouds, sample_data
 from training.experiment import tier_data
 from training.jobs import Place
@@ -28,10 +28,11 @@ NOMINAL = {"false_positive": 0.05, "coverage": 0.95}
 
 
 def audit_harness(run: Path | None, *, experiments: int, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Return what the audit found, as plain data: rates, bound_told, odd, source.
+    """Return what the audit found, as plain data: rates, bound_told, odd, seen, source.
 
     run: folder of a run that has been cleaned, whose rows are trained on; None: made data.
-    odd: the rates whose interval leaves out what they should be.
+    odd: the rates that are shown to be off. seen: what true rate of false alarms, or of intervals
+    that miss the truth, would have been found odd with 90 %; None if even one of 1 would not.
 
     Raises:
         StoreError: it is no run folder, or nothing is cleaned yet.
@@ -49,6 +50,7 @@ def audit_harness(run: Path | None, *, experiments: int, seeds: tuple[int, ...])
         "experiments": experiments,
         "rates": as_rows(rates),
         "odd": as_rows(check_rates(rates)),
+        "seen": seen_rate(rates),
         "bound_told": bound,
     }
 
@@ -90,15 +92,21 @@ def show_audit(told: dict[str, Any], *, as_json: bool) -> None:
 
 
 def tell_audit(told: dict[str, Any]) -> str:
-    """Return the audit in one or two sentences.
+    """Return the audit in two sentences: what is off, and how little of it could be seen.
 
-    >>> tell_audit({"odd": [], "bound_told": True}).split(". ")[0]
-    'Every rate is as it should be, within chance'
+    >>> print(tell_audit({"odd": [], "seen": 0.186, "bound_told": True}).split(". ")[0])
+    No rate is shown to be off; one of 18.6% false alarms, or as many intervals without the truth, \
+would have been seen with 90%
     """
     bound = "told as a bound" if told["bound_told"] else "NOT told as a bound"
     never = f"A raw arm that never reaches its target is {bound}."
     if not told["odd"]:
-        return f"Every rate is as it should be, within chance. {never}"
+        if told["seen"] is None:
+            return f"No rate is shown to be off, nor could any be, with so few experiments. {never}"
+        return (
+            f"No rate is shown to be off; one of {told['seen']:.1%} false alarms, or as many "
+            f"intervals without the truth, would have been seen with {SEEN:.0%}. {never}"
+        )
     listed = ", ".join(f"{one['endpoint']} at {one['seeds']} seeds ({one['what'].replace('_', ' ')}"
                        f" {one['value']:.1%})" for one in told["odd"])  # fmt: skip
     return f"Beyond chance: {listed}. {never}"

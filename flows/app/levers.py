@@ -22,7 +22,7 @@ from flows.app.learning import image_side, plan_experiment, read_comparison
 from flows.app.progress import terminal_bar
 from flows.app.store import LEVERS, RunFolder
 from flows.app.transfer import bring_weights
-from flows.report.levers import list_notes
+from flows.report.levers import list_notes, place_cleaning
 from training.arms import TrainingData
 from training.experiment import ExperimentOptions, choose_device, choose_recipe, tier_data
 from training.features import reduce
@@ -173,21 +173,5 @@ def tell_ratio(found: dict[str, Any] | None) -> str:
 
 
 def tell_levers(told: dict[str, Any]) -> str:
-    """Return in a sentence where cleaning stands, and what must be known of other rows.
-
-    >>> row = {"lever": "cleaning", "final_acc": {"estimate": 0.01, "low": 0.005}}
-    >>> tell_levers({"rows": [row]})
-    'No other single change gained more test accuracy than cleaning.'
-    """
-    rows = told["rows"]
-    mine = next(row for row in rows if row["lever"] == "cleaning")["final_acc"]["estimate"]
-    better = [
-        row["lever"] for row in rows
-        if row["final_acc"]["estimate"] > mine and row["final_acc"]["low"] > 0
-        and row.get("versus") != "cleaned"
-    ]  # fmt: skip
-    said = "No other single change gained more test accuracy than cleaning."
-    if better:
-        listed = ", ".join(better)
-        said = f"More test accuracy than cleaning, with an interval above 0: {listed}."
-    return " ".join([said, *list_notes(told)])
+    """Return in a sentence where cleaning stands, and what must be known of other rows."""
+    return " ".join([place_cleaning(told), *list_notes(told)])

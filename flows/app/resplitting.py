@@ -81,8 +81,8 @@ def _plan(config: Config, seed: int, seeds: int, *, pool: bool) -> Config:
     """The same configuration with another division, and only the arms that are told of."""
     split = {"seed": seed} | ({"pool": True} if pool else {})
     training = {
-        "tiers": ("probe",), "seeds": seeds, "ablations": False, "doses": (), "raw_shares": (),
-        "subsets": False, "equal_epochs": False,
+        "tiers": ("probe",), "seeds": seeds, "looks": (), "ablations": False, "doses": (),
+        "raw_shares": (), "subsets": False, "equal_epochs": False,
     }  # fmt: skip
     return config.model_copy(update={
         "split": config.split.model_copy(update=split),

@@ -9,6 +9,7 @@ from typing import Any
 from flows.report.figures import number
 
 USUAL, FAR, LEAST = 0.8, 2.0, 0.1  # twice what four changes of five do not exceed; points
+SHOWN = 0.05  # p_by below which a difference is called shown
 PICTURE = 200  # width of the picture of one interval
 
 
@@ -16,8 +17,8 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the changes, best first, for table and picture; None where none were weighed.
 
     Returns:
-        seeds, order, notes (sentences), ends (of the axis of gains, points), zero (place of no
-        gain in the picture, 0..200) and rows:
+        seeds, order, standing (a sentence: where cleaning stands), notes (sentences), ends (of the
+        axis of gains, points), zero (place of no gain in the picture, 0..200) and rows:
         rank (from 1), lever, kind, cleaning (is it the cleaning itself), same (are its runs those
         of raw, at another price), gain {estimate, low, high, p_by} in points of test accuracy,
         drawn {low, high, at} (places in the picture), steps and seconds ({ratio, low, high,
@@ -40,7 +41,7 @@ def describe_levers(levers: dict[str, Any] | None) -> dict[str, Any] | None:
     return {
         "seeds": levers.get("seeds"), "order": levers.get("order"), "ends": (least, most),
         "zero": place(0.0),
-        "rows": rows, "notes": list_notes(levers),
+        "rows": rows, "standing": place_cleaning(levers), "notes": list_notes(levers),
     }  # fmt: skip
 
 
@@ -55,6 +56,36 @@ def fit_gains(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     most = max(FAR * sizes[math.floor(USUAL * (len(sizes) - 1))], *own, LEAST)
     low, high = (pick(gain[end] for gain in gains) for pick, end in ((min, "low"), (max, "high")))
     return max(-most, min(0.0, low)), min(most, max(LEAST, high))
+
+
+def place_cleaning(levers: Mapping[str, Any]) -> str:
+    """Return in a sentence where cleaning stands; empty where nothing was compared with it.
+
+    What gains is told of differences that are shown: of cleaning by its interval, of the others,
+    which are many, after Benjamini's and Yekutieli's correction over all of them.
+
+    >>> cleaning = {"lever": "cleaning", "final_acc": {"estimate": 0.01, "low": 0.005, "high": 0.1}}
+    >>> place_cleaning({"rows": [{**cleaning, "over_cleaning": None}]})
+    'No other change is shown to gain more test accuracy than cleaning.'
+    """
+    rows = levers["rows"]
+    own = next((row["final_acc"] for row in rows if row["lever"] == "cleaning"), None)
+    if own is None or not any("over_cleaning" in row for row in rows):
+        return ""
+    others = [row for row in rows if row.get("over_cleaning")]
+    if own["low"] > 0:
+        more = [row["lever"] for row in others if _is_shown(row["over_cleaning"])]
+        if more:
+            return f"Shown to gain more test accuracy than cleaning: {', '.join(more)}."
+        return "No other change is shown to gain more test accuracy than cleaning."
+    lead = "shown to lose" if own["high"] < 0 else "not shown to gain"
+    gain = ", ".join(row["lever"] for row in others if _is_shown(row["final_acc"])) or "none"
+    return f"Cleaning is {lead} test accuracy here; other changes that are shown to gain: {gain}."
+
+
+def _is_shown(found: Mapping[str, Any]) -> bool:
+    """Whether a difference is above zero after the correction over all changes."""
+    return bool(found["estimate"] > 0 and found["p_by"] < SHOWN)
 
 
 def list_notes(levers: Mapping[str, Any]) -> list[str]:

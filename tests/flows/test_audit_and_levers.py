@@ -41,6 +41,8 @@ def test_an_audit_of_a_run_trains_on_its_own_rows(
     assert all(rate["n"] == 2 for rate in told["rates"])
     assert "final_acc" in seen.err
     assert told["source"] == str(outcome.run)
+    assert told["seen"] is None
+    assert "nor could any be, with so few experiments" in seen.err
 
 
 def test_what_is_odd_is_named() -> None:

@@ -14,7 +14,7 @@ from checks.core.errors import GristmillError, SourceError
 from checks.metrics import image
 from flows.app.cli import _dispatch
 from flows.app.config import read_config
-from flows.app.resplitting import closing_lines, resplit
+from flows.app.resplitting import _plan, closing_lines, resplit
 from flows.app.store import RESPLITS, RunFolder, open_run
 from flows.report import build_report, render_html
 from tests.flows.made_tables import (
@@ -152,6 +152,13 @@ def test_given_splits_are_refused_unless_they_may_be_mixed(
         joined = own.with_columns(was=frame["split"].gather(own["row"]))
         assert joined.filter(pl.col("was") == "test")["split"].n_unique() == 3
     assert told["splits"] == 2
+
+
+def test_the_seeds_asked_for_stand_where_the_configuration_has_looks(tmp_path: Path) -> None:
+    """Looks would end divisions at different counts of seeds: each takes the number asked for."""
+    config = table_config(tmp_path, make_table(1), training={"looks": [6, 12, 24]})
+    planned = _plan(config, 0, 3, pool=False).training
+    assert (planned.seeds, planned.looks) == (3, ())
 
 
 def test_images_are_measured_once_for_all_divisions(

@@ -13,6 +13,7 @@ from training.audit import (
     audit_power,
     check_rates,
     plant_noise,
+    seen_rate,
     tell_rate,
 )
 from training.audit_data import drop_some, make_clouds, sample_data
@@ -55,6 +56,26 @@ def test_an_audit_sees_a_harness_that_cries_wolf() -> None:
     holes = tell_rate("coverage", "fewer rows", "aulc", 8, [True] * 160 + [False] * 40)
     fine = tell_rate("coverage", "fewer rows", "aulc", 8, [True] * 190 + [False] * 10)
     assert check_rates([alarms, holes, fine]) == [alarms, holes]
+
+
+@pytest.mark.parametrize(("what", "sign"), [("false_positive", 1), ("coverage", -1)])
+def test_the_audit_tells_what_it_could_see(what: str, sign: int) -> None:
+    """Of simulated audits whose every rate is off by what is told, nine in ten find one odd."""
+    rng, n, others = np.random.default_rng(0), 100, 38
+    fine = [tell_rate("false_positive", "other seeds", "nll", 8, [False] * n)] * others
+
+    def audit(share: float) -> list[Rate]:
+        off = rng.random(n) < share
+        return [*fine, tell_rate(what, "other seeds", "aulc", 8, off if sign > 0 else ~off)]
+
+    least = seen_rate(audit(0.05))
+    assert least is not None
+    assert 0.15 < least < 0.2
+    found = np.mean([bool(check_rates(audit(least))) for _ in range(400)])
+    assert found == pytest.approx(0.9, abs=0.05)
+    more = [tell_rate("false_positive", "other seeds", "nll", 8, [False] * 2000)] * 39
+    assert (seen_rate(more) or 1) < 0.08
+    assert seen_rate([tell_rate(what, "other seeds", "nll", 8, [True])] * 9) is None
 
 
 def test_planted_noise_is_found(place: Place) -> None:

@@ -7,6 +7,7 @@ from tests.training.made_runs import STEPS, answer, judged
 from training.effects import judge_tier, pick
 from training.judged import Judged
 from training.speedups import freeze_targets
+from training.statistics import benjamini_yekutieli
 from training.wording import describe
 
 
@@ -242,6 +243,55 @@ def test_a_control_that_drops_nothing_is_called_raw() -> None:
     one = judged(0.04)
     same = replace(one, runs={**one.runs, "random_drop": one.runs["raw"]})
     assert "raw itself is the control" in judge_tier(same)["verdict"]["sentence"]
+
+
+def test_a_control_that_is_raw_makes_one_hypothesis() -> None:
+    """Holm counts it once: p stands as it is, and a p between .025 and .05 gives a verdict."""
+    one = _between(judged(0.0))
+    same = replace(one, runs={**one.runs, "random_drop": one.runs["raw"]})
+    report = judge_tier(same)
+    main, control = (pick(report["effects"], "cleaned", over) for over in ("raw", "random_drop"))
+    assert 0.025 < main["p"] < 0.05
+    assert main["p"] == main["p_holm"] == control["p_holm"] == report["verdict"]["p"]
+    assert report["verdict"]["word"] == "helps"
+    corrected = pick(judge_tier(one)["effects"], "cleaned", "raw")
+    assert corrected["p_holm"] > 0.05
+    assert corrected["mde"] > 1.1 * main["mde"]
+
+
+def _between(one: Judged) -> Judged:
+    """The same runs, but cleaned is ahead of raw by so many items that p is near .035."""
+    gains = np.array([75, -5, 45, 15, 55, -15, 35, 19])
+    for arm, hits in (("raw", np.full(8, 3200)), ("cleaned", 3200 + gains)):
+        for seed, count in enumerate(hits):
+            pred = (np.arange(one.labels.size) >= count).astype(np.int16)
+            one.runs[arm][seed] = replace(one.runs[arm][seed], test_pred=pred)
+    return one
+
+
+def test_checks_alone_left_out_and_doses_are_adjusted_together() -> None:
+    """Each endpoint's family has Benjamini's and Yekutieli's p; other contrasts have none."""
+    one, names = judged(0.0), ("only:a", "only:b", "without:a", "without:b", "dose:0.5")
+    runs = {name: judged(0.0, key=key).runs["cleaned"] for key, name in enumerate(names, 1)}
+    effects = judge_tier(replace(one, runs={**one.runs, **runs}))["effects"]
+    for endpoint in ("final_acc", "nll", "aulc"):
+        rows = [row for row in effects if row["endpoint"] == endpoint]
+        family = [row for row in rows if {row["arm"], row["versus"]} & set(names)]
+        assert len(family) == len(names)
+        adjusted = benjamini_yekutieli([row["p"] for row in family])
+        assert [row["p_by"] for row in family] == adjusted
+        assert sum("p_by" in row for row in rows) == len(names)
+
+
+def test_the_share_of_a_gain_read_on_few_items_has_a_width() -> None:
+    """Cleaned one item and the oracle two ahead in every seed: half, but not exactly half."""
+    one = judged(0.0, items=20)
+    one = replace(one, runs={**one.runs, "oracle": one.runs["raw"]})
+    for arm, hits in (("random_drop", 10), ("cleaned", 12), ("oracle", 14)):
+        one = _fixed(one, arm, hits)
+    told = judge_tier(one)["recovered"]
+    assert told is not None
+    assert told["low"] < told["fraction"] - 0.05 < 0.5 < told["fraction"] + 0.05 < told["high"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from training.learner import Learner
 from training.levers import Lever, list_levers, offers, pull, start_levers
 from training.models import Net
 from training.recipe import Recipe
+from training.statistics import benjamini_yekutieli
 from training.trainer import Run
 from training.weighing import (
     Reading,
@@ -61,11 +62,27 @@ def test_levers_are_ranked_beside_cleaning(tmp_path: Path) -> None:
         for axis in ("steps", "seconds"):
             assert np.isfinite([row[axis][end] for end in ("ratio", "low", "high")]).all()
         assert row["cpu_s"] > 0
+    _assert_over_cleaning({row["lever"]: row for row in rows})
     files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
     again = rank(weigh_levers(readings, arms, levers, place, seeds=5), "steps")
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")} == files
     ratios = [row["steps"]["ratio"] for row in again]
     assert ratios == sorted(ratios, reverse=True)
+
+
+def _assert_over_cleaning(rows: dict[str, Any]) -> None:
+    """Each change of raw is compared with cleaning too, pair by pair; what is cleaned is not."""
+    own = rows["cleaning"]["final_acc"]["estimate"]
+    assert {name for name, row in rows.items() if row["over_cleaning"] is None} == {
+        "cleaning", "hardest half, cleaned rows",
+    }  # fmt: skip
+    others = [row for row in rows.values() if row["over_cleaning"]]
+    adjusted = benjamini_yekutieli([row["over_cleaning"]["p"] for row in others])
+    for row, p in zip(others, adjusted, strict=True):
+        over = row["over_cleaning"]
+        assert over["estimate"] == pytest.approx(row["final_acc"]["estimate"] - own)
+        assert over["low"] < over["estimate"] < over["high"]
+        assert over["p_by"] == pytest.approx(p)
 
 
 def test_images_have_levers_of_two_tiers(tmp_path: Path) -> None:

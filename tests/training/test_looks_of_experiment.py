@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as some
+from scipy import special
 
 from tests.training.made_runs import judged
 from tests.training.test_heads_batched import clouds
@@ -15,7 +18,7 @@ from training.errors import TrainingError
 from training.experiment import ExperimentOptions, compare
 from training.recipe import Recipe
 from training.sequential import boundaries
-from training.statistics import paired_t
+from training.statistics import detectable, paired_t
 from training.stopping import adjust, take_look
 from training.store_arms import Comparison
 from training.tiers import spent_cpu_s
@@ -23,6 +26,7 @@ from training.trainer import Run
 
 LOOKS = (6, 9, 12)
 SIMULATIONS = 2500
+PLACES, WIDTHS = np.polynomial.legendre.leggauss(200)
 OPTIONS = ExperimentOptions(
     tiers=("train",), looks=LOOKS, pilots=2, steps=40, batch_size=32, device="cpu", workers=1,
     doses=(0.5,), equal_epochs=True,
@@ -112,6 +116,62 @@ def test_the_verdict_agrees_with_the_look(gain: float) -> None:
         assert (verdict["word"] in ("helps", "hurts")) == taken["crossed"]
 
 
+def _power(difference: float, n: int, alpha: float) -> float:
+    """Return how often n pairs of deviation 1 find a difference: the normal tail over chances of s.
+
+    scipy's noncentral t loses its tail here.
+    """
+    s = np.sqrt(special.chdtri(n - 1, (1 - PLACES) / 2) / (n - 1))
+    shift, critical = difference * n**0.5, -special.stdtrit(n - 1, alpha / 2) * s
+    found = special.ndtr(shift - critical) + special.ndtr(-shift - critical)
+    return float(WIDTHS / 2 @ found)
+
+
+@given(some.sets(some.integers(5, 64), min_size=1, max_size=4), some.sampled_from([0.05, 0.025]))
+@example({5, 64}, 0.025)
+@example({6, 12, 24, 48}, 0.025)
+@settings(max_examples=40, deadline=None)
+def test_every_look_has_a_detectable_effect(counts: set[int], alpha: float) -> None:
+    """Whatever looks are allowed, each tells the difference that its bound finds in 80 %."""
+    looks = sorted(counts)
+    for count, level in zip(looks, boundaries(looks, alpha), strict=True):
+        assert _power(detectable(1.0, count, level), count, level) == pytest.approx(0.8, abs=2e-3)
+
+
+def test_a_first_look_of_few_seeds_among_many_is_told() -> None:
+    """At 5 of 64 seeds, whose bound is 1e-18, the report stands: each primary figure is finite."""
+    made = judged(0.02, seeds=5)
+    told = adjust(judge_tier(made), made, (5, 64), [take_look(made, (5, 64))])
+    row = pick(told["effects"], "cleaned", "raw")
+    assert np.isfinite([row[name] for name in ("low", "high", "mde", "p_looks", "p_holm")]).all()
+    assert row["mde"] > 1
+
+
+def test_where_the_control_is_raw_a_look_spends_all_of_alpha() -> None:
+    """With one hypothesis its bound is that of all of alpha, and p is not corrected."""
+    made = judged(0.004, seeds=9)
+    one = replace(made, runs={**made.runs, "random_drop": made.runs["raw"]})
+    taken = take_look(one, LOOKS)
+    assert taken["bound"] == boundaries(LOOKS)[1] > take_look(made, LOOKS)["bound"]
+    told = adjust(judge_tier(one), one, LOOKS, [taken])
+    main, control = (pick(told["effects"], "cleaned", versus) for versus in ("raw", "random_drop"))
+    assert main["p_holm"] == control["p_holm"] == main["p_looks"]
+    assert (told["verdict"]["p"] < 0.05) == taken["crossed"]
+    plain = adjust(judge_tier(made), made, LOOKS, [take_look(made, LOOKS)])
+    assert main["mde"] < pick(plain["effects"], "cleaned", "raw")["mde"]
+
+
+def test_the_sentence_says_which_intervals_count_the_looks() -> None:
+    """Beside a speed-up, which is judged by a plain interval, the claim is of accuracy alone."""
+    made = judged(0.04, seeds=9, speed=2.0)
+    sentence = adjust(judge_tier(made), made, LOOKS, [take_look(made, LOOKS)])["verdict"][
+        "sentence"
+    ]
+    assert "sooner" in sentence
+    assert "accuracy intervals against raw and the control count the looks" in sentence
+    assert sentence.endswith("others, such as that of speed, do not.")
+
+
 class _Values:
     """As much of `Judged` as a look reads."""
 
@@ -120,6 +180,8 @@ class _Values:
 
     def values(self, arm: str, _endpoint: str) -> Any:
         return self.held[arm]
+
+    control_is_raw = False
 
     def grain(self, _arm: str, _versus: str) -> float:
         return 0.0

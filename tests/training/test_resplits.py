@@ -22,7 +22,10 @@ def split(over_raw: float, over_control: float, word: str = "helps") -> dict[str
         for arm, versus in PAIRS
         for endpoint in READ_ON
     ]
-    return {"word": word, "margin": 0.003, "seeds": 5, "rows": ROWS, "effects": effects}
+    return {
+        "word": word, "margin": 0.003, "seeds": 5, "rows": ROWS, "effects": effects,
+        "same_runs": False, "control_is_raw": False,
+    }  # fmt: skip
 
 
 def main_of(told: dict[str, Any], endpoint: str = "final_acc") -> dict[str, Any]:
@@ -99,8 +102,30 @@ def test_equal_gains_are_no_sign_of_precision() -> None:
     grain = 1 / (ROWS["test"] * 5)
     wide = st.resplit_t(np.full(4, 0.025), 40, 140, grain=grain)
     assert (main["low"], main["high"]) == (wide.low, wide.high)
-    nothing = main_of(judge_resplits([split(0.0, 0.0)] * 4))
+    luck = main_of(judge_resplits([split(0.0, 0.0)] * 4))
+    assert luck["low"] < 0 < luck["high"]
+    same = {**split(0.0, 0.0), "same_runs": True}
+    nothing = main_of(judge_resplits([same] * 4))
     assert (nothing["low"], nothing["high"], nothing["mde"]) == (0.0, 0.0, None)
+
+
+def test_divisions_of_other_counts_of_seeds_are_not_mixed() -> None:
+    """A division of 6 seeds among such of 5 is refused, with both counts."""
+    with pytest.raises(TrainingError, match=r"differ in their seeds.*got \[5, 6\]"):
+        judge_resplits([split(0.1, 0.1), {**split(0.1, 0.1), "seeds": 6}])
+
+
+def test_a_control_that_is_raw_everywhere_is_one_hypothesis() -> None:
+    """Where no division dropped anything p is not corrected, and raw is called the control."""
+    gains = (0.05, 0.03, 0.06, 0.02, 0.05)
+    same = [{**split(gain, gain), "control_is_raw": True} for gain in gains]
+    told = judge_resplits(same)
+    main = main_of(told)
+    assert main["p"] == main["p_holm"]
+    assert told["verdict"]["sentence"].endswith("so raw itself is the control.")
+    mixed = judge_resplits([split(gains[0], gains[0]), *same[1:]])
+    assert main_of(mixed)["p_holm"] == pytest.approx(2 * main["p"])
+    assert main_of(mixed)["mde"] > main["mde"]
 
 
 def test_one_division_is_refused() -> None:
@@ -112,7 +137,9 @@ def test_one_division_is_refused() -> None:
 def test_an_experiment_is_read_as_a_division() -> None:
     """Of experiment.json the primary tier's verdict, effects and the rows that raw trains on."""
     effects = [{**row, "low": 0.0} for row in split(0.02, 0.01)["effects"]]
-    verdict = {"word": "undecided", "margin": 0.003}
+    verdict = {
+        "word": "undecided", "margin": 0.003, "same_runs": False, "control_is_raw": True,
+    }  # fmt: skip
     tier = {"arms": [{"arm": "raw", "n_train": 130}], "effects": effects, "verdict": verdict}
     told = read_split({
         "tiers": {"probe": tier}, "primary_tier": "probe", "seeds": 5,
@@ -120,6 +147,7 @@ def test_an_experiment_is_read_as_a_division() -> None:
     })  # fmt: skip
     assert told["rows"] == {**ROWS, "train": 130}
     assert told["word"] == "undecided"
+    assert (told["same_runs"], told["control_is_raw"]) == (False, True)
     assert {(row["versus"], row["estimate"]) for row in told["effects"]} == {
         ("raw", 0.02), ("random_drop", 0.01),
     }  # fmt: skip

@@ -86,3 +86,32 @@ def test_a_dose_that_helps_has_a_rising_trend() -> None:
     assert dose["rises"]
     assert dose["trend"]["low"] < 0.04 < dose["trend"]["high"]
     assert report["says"]["dose"].startswith("The more is cleaned, the better, step by step: +3.99")
+
+
+def test_parts_doses_and_churn_read_on_few_items_have_a_width() -> None:
+    """Twenty items that all arms get right alike, by other curves, are no proof of nothing."""
+    one = replace(judged(0.0, items=20), groups=("copies", "typos"))
+    first = one.runs["raw"]
+    arms = ("raw_again", "cleaned", "random_drop", "set:10", "set:01", "dose:0.5")
+    runs = {
+        arm: [replace(run, arm=arm, val_acc=run.val_acc + 0.001 * at) for run in first]
+        for at, arm in enumerate(arms, 1)
+    }
+    report = judge_tier(replace(one, runs={**one.runs, **runs}))
+    churn = [row for pair in report["churn"] for row in (pair, pair.get("excess")) if row]
+    told = [*report["shapley"], report["dose"]["trend"], *report["dose"]["doses"][1:], *churn]
+    assert len(told) == 2 + 1 + 2 + 5
+    for row in told:
+        assert row["low"] < row["estimate"] < row["high"]
+        assert row["mde"] > 0
+
+
+def test_a_group_whose_sets_are_the_same_runs_has_no_width() -> None:
+    """What no network reads changes no run: its part is 0 for sure, the other's is not."""
+    one = judged(0.0, items=20)
+    arms = {"raw": "raw", "set:01": "raw", "set:10": "cleaned", "cleaned": "cleaned"}
+    runs = {arm: one.runs[same] for arm, same in arms.items()}
+    told = judge_tier(replace(one, runs={**one.runs, **runs}, groups=("copies", "blanks")))
+    copies, blanks = told["shapley"]
+    assert copies["low"] < copies["high"]
+    assert (blanks["low"], blanks["high"], blanks["p_by"]) == (0.0, 0.0, 1.0)

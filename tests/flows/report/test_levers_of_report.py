@@ -8,7 +8,7 @@ import pytest
 from flows.app.levers import tell_levers
 from flows.report import build_report, render_html
 from flows.report.lever_picture import draw_levers
-from flows.report.levers import describe_levers, tell_times
+from flows.report.levers import describe_levers, place_cleaning, tell_times
 from tests.flows.report.pages import assert_harmless
 
 SOONER = {"ratio": 1.5, "low": 1.2, "high": 1.9, "at_least": False, "at_most": False}
@@ -45,10 +45,37 @@ def test_a_bound_is_told_as_a_bound() -> None:
     assert tell_times(None) == "\u2013"
 
 
-def test_the_sentence_names_what_beat_cleaning() -> None:
-    """Only what gained more than cleaning, with an interval above zero, is named."""
-    told = tell_levers({"rows": [*ROWS, _row("luck", 0.03, 0.05)]})
-    assert told == "More test accuracy than cleaning, with an interval above 0: twice the width."
+def _over(row: dict[str, Any], estimate: float, p_by: float) -> dict[str, Any]:
+    """The row with its difference from cleaning."""
+    return {**row, "over_cleaning": {"estimate": estimate, "p_by": p_by}}
+
+
+def test_the_sentence_names_what_is_shown_to_beat_cleaning() -> None:
+    """Only a difference from cleaning that stands the correction is named, never a mere lead."""
+    cleaning = {**_row("cleaning", 0.01, 0.004), "over_cleaning": None}
+    luck = _over(_row("luck", 0.03, 0.05), 0.02, 0.3)
+    worse = _over(_row("no decay", -0.02, 0.01), -0.03, 0.001)
+    told = place_cleaning({"rows": [luck, cleaning, worse]})
+    assert told == "No other change is shown to gain more test accuracy than cleaning."
+    width = _over(_row("twice the width", 0.02, 0.002), 0.01, 0.02)
+    told = tell_levers({"rows": [luck, width, cleaning, worse]})
+    assert told == "Shown to gain more test accuracy than cleaning: twice the width."
+    assert place_cleaning({"rows": ROWS}) == ""  # from before changes were compared with cleaning
+
+
+@pytest.mark.parametrize(
+    ("gain", "half", "said"),
+    [(0.001, 0.005, "not shown to gain"), (-0.05, 0.01, "shown to lose")],
+)
+def test_a_cleaning_that_gains_nothing_is_not_praised(gain: float, half: float, said: str) -> None:
+    """The sentence says so first, and then which other changes are shown to gain, if any."""
+    cleaning = {**_row("cleaning", gain, half), "over_cleaning": None}
+    open_ = _over(_row("twice the width", 0.031, 0.032), 0.03, 0.2)
+    open_["final_acc"]["p_by"] = 0.4
+    lead = f"Cleaning is {said} test accuracy here; other changes that are shown to gain: "
+    assert place_cleaning({"rows": [open_, cleaning]}) == f"{lead}none."
+    clear = _over(_row("smoothing", 0.02, 0.01), 0.019, 0.2)
+    assert place_cleaning({"rows": [open_, clear, cleaning]}) == f"{lead}smoothing."
 
 
 def test_the_page_shows_levers_safely(image_run: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from flows.report import build_report, render_html
 from flows.report.effects import describe_experiment
+from flows.report.figures import compact
 from tests.flows.report.made_experiment import make_experiment
 from tests.flows.report.pages import assert_harmless
 
@@ -80,3 +81,18 @@ def test_looks_and_gains_are_in_points() -> None:
     assert [row["arm"] for row in described["yardstick"]] == ["raw", "cleaned"]
     assert described["yardstick"][1]["gain"]["low"] == pytest.approx(0.4)
     assert tier["facts"].keys() == {"steps", "batch_size"}
+
+
+def test_the_page_shows_the_adjusted_p_of_checks_alone(image_run: Any) -> None:
+    """A check alone is told with p after its family's correction, marked, never with its bare p."""
+    experiment = make_experiment()
+    tier = experiment["tiers"]["train"]
+    tier["effects"].append({**tier["effects"][0], "arm": "only:blur", "p": 0.0321, "p_by": 0.27})
+    del tier["effects"][-1]["p_holm"]
+    tier["verdict"]["control_is_raw"] = True
+    html = render_html(_build(image_run, experiment))
+    assert_harmless(html)
+    assert f">{compact(0.27)}\u2020</td>" in html
+    assert compact(0.0321) not in html
+    assert "Yekutieli\u2019s over all checks alone" in html
+    assert "which are one here: the control is raw. " in html
