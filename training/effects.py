@@ -230,7 +230,7 @@ def reach_verdict(
         "over_random_drop": {k: control[k] for k in ("estimate", "low", "high", "p_holm")},
         "speedup": sooner[0] if sooner else None, "enough_seeds": enough,
         "unchanged": judged.unchanged, "blind": blind, "reading": reading,
-        "control_is_raw": judged.same(RANDOM_DROP, RAW),
+        "control_is_raw": judged.control_is_raw,
     }  # fmt: skip
     return {**told, "sentence": describe(told)}
 

@@ -29,7 +29,9 @@ Split = Mapping[str, Any]
 def read_split(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """Return what one division's experiment.json tells: word, margin, seeds, rows, effects.
 
-    same_runs: whether cleaned trained as raw did. control_is_raw: whether the random drop did.
+    unchanged: whether cleaned is raw itself. control_is_raw: whether the random drop is. blind:
+    whether accuracy could not tell (`training.sensitivity`). read_filled: whether cleaned was read
+    from filled held-out rows.
     rows: samples by split, those that raw trains on as train. effects: arm, versus, endpoint and
     the estimate (fraction), the mean over paired seeds.
     """
@@ -41,13 +43,14 @@ def read_split(experiment: Mapping[str, Any]) -> dict[str, Any]:
         for arm, versus in PRIMARY
         for endpoint in READ_ON
     ]  # fmt: skip
+    verdict = tier["verdict"]
     return {
-        "word": tier["verdict"]["word"],
-        **{key: tier["verdict"][key] for key in ("margin", "same_runs", "control_is_raw")},
+        **{key: verdict[key] for key in ("word", "margin", "unchanged", "control_is_raw")},
+        "blind": bool(verdict["blind"]), "read_filled": bool(verdict["reading"]),
         "seeds": experiment["seeds"],
         "rows": {**experiment["facts"]["rows"], "train": raw["n_train"]},
         "effects": effects,
-    }
+    }  # fmt: skip
 
 
 def judge_resplits(splits: Sequence[Split]) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def judge_resplits(splits: Sequence[Split]) -> dict[str, Any]:
         "seeds": splits[0]["seeds"],
         "words": dict(Counter(split["word"] for split in splits).most_common()),
         "effects": effects,
-        "verdict": _reach(main, None if one else control, float(splits[0]["margin"])),
+        "verdict": _reach(splits, main, None if one else control),
     }
 
 
@@ -110,7 +113,7 @@ def _summarise(splits: Sequence[Split], arm: str, versus: str, endpoint: str) ->
         sum(int(split["rows"][name]) for split in splits) for name in (READ_ON[endpoint], "train")
     )
     same = all(
-        split["same_runs"] and (versus == RAW or split["control_is_raw"]) for split in splits
+        split["unchanged"] and (versus == RAW or split["control_is_raw"]) for split in splits
     )
     exact = endpoint != "final_acc" or same
     grain = 0.0 if exact else len(splits) / (held * splits[0]["seeds"])  # of a mean over seeds
@@ -130,21 +133,34 @@ def _summarise(splits: Sequence[Split], arm: str, versus: str, endpoint: str) ->
 
 
 def _reach(
-    main: Mapping[str, Any], control: Mapping[str, Any] | None, margin: float
+    splits: Sequence[Split], main: Mapping[str, Any], control: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The word on cleaned - raw, by the same rules as one experiment's, and sentences.
 
-    control: None where it is raw itself.
+    That nothing was found is no equivalence where a division could have found nothing. control:
+    None where it is raw itself.
     """
-    word = "undecided"
-    if -margin < main["low"] and main["high"] < margin:
+    word, margin = "undecided", float(splits[0]["margin"])
+    unchanged, blind = (sum(split[key] for split in splits) for key in ("unchanged", "blind"))
+    within = -margin < main["low"] and main["high"] < margin
+    if unchanged == len(splits) or (within and not blind):
         word = "equivalent"
-    elif main["p_holm"] < ALPHA:
+    elif main["p_holm"] < ALPHA and not within:
         word = "helps" if main["estimate"] > 0 else "hurts"
-    return {
-        "word": word, "margin": margin, "sentence": _say(word, main, control, margin),
-        "why": tell_why(main),
-    }  # fmt: skip
+    sentence = _say(word, main, control, margin)
+    if unchanged == len(splits):
+        sentence = "Cleaning changed nothing that training sees, in any division."
+    elif blind:
+        sentence += (
+            f" In {blind} of {len(splits)} divisions accuracy could not tell the arms apart; their "
+            "reports say why."
+        )
+    if any(split["read_filled"] for split in splits):
+        sentence += (
+            " The effect holds what reading held-out rows filled gives; each division's report "
+            "parts the two."
+        )
+    return {"word": word, "margin": margin, "sentence": sentence, "why": tell_why(main)}
 
 
 def _say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from flows.app.store import LEVERS, RunFolder
 from flows.app.transfer import bring_weights
 from flows.report.levers import list_notes, place_cleaning
 from training.arms import TrainingData
+from training.errors import TrainingError
 from training.experiment import ExperimentOptions, choose_device, choose_recipe, tier_data
 from training.features import reduce
 from training.feeding import time_feeds
@@ -62,10 +64,11 @@ def pull_levers(
     data = tier_data(comparison.data, "train", options)
     recipe = choose_recipe(data, "train", options)
     place = Place(run.path / "runs", os.cpu_count() or 1, choose_device(options.device))
+    offered = list_levers(recipe, data, comparison.arms)
+    guard_kinds(only, offered, images=data.images is not None)
     levers = [
-        lever for lever in list_levers(recipe, data, comparison.arms)
-        if not only or lever.kind in only or lever.name == "cleaning"
-    ]  # fmt: skip
+        lever for lever in offered if not only or lever.kind in only or lever.name == "cleaning"
+    ]
     told: dict[str, Any] = {"seeds": seeds, "order": order}
     if config.labels.embedding is not None:
         levers.append(OWN_FEATURES)
@@ -91,6 +94,22 @@ def pull_levers(
     told["rows"] = rank(rows, order)
     run.write_json(LEVERS, told)
     return told
+
+
+def guard_kinds(only: Sequence[str], offered: Sequence[Lever], *, images: bool) -> None:
+    """Refuse a kind of change that these data have none of.
+
+    Raises:
+        TrainingError: with the kinds that there are.
+
+    >>> guard_kinds(["width"], [Lever("twice the width", "width")], images=False)
+    """
+    kinds = {lever.kind for lever in offered if lever.name != "cleaning"}
+    kinds |= {"loading"} if images else set()
+    if unknown := sorted(set(only) - kinds):
+        allowed = f"Kinds: {', '.join(sorted(kinds))}."
+        raise TrainingError("--only", "no such kind of change here", got=", ".join(unknown),
+                            allowed=allowed)  # fmt: skip
 
 
 def _time_feeds(

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.app.levers import guard_kinds
 from flows.report.levers import list_notes
 from tests.training.test_experiment_end_to_end import _images
 from tests.training.test_heads_batched import clouds
@@ -338,3 +339,11 @@ def test_an_unknown_order_is_one_clear_error() -> None:
     """The table is ranked by accuracy, steps or seconds, and by nothing else."""
     with pytest.raises(TrainingError, match=r"no such order \(got 'luck'\). Orders: accuracy"):
         guard_order("luck")
+
+
+def test_a_kind_that_is_not_offered_is_refused_with_those_that_are() -> None:
+    """`--only` takes kinds of these data; rows are loaded only of images."""
+    offered = [Lever("cleaning", "data"), Lever("twice the width", "width")]
+    with pytest.raises(TrainingError, match=r"no such kind.*'loading, widht'.*Kinds: width\."):
+        guard_kinds(["width", "loading", "widht"], offered, images=False)
+    guard_kinds(["width", "loading"], offered, images=True)

@@ -24,7 +24,7 @@ def split(over_raw: float, over_control: float, word: str = "helps") -> dict[str
     ]
     return {
         "word": word, "margin": 0.003, "seeds": 5, "rows": ROWS, "effects": effects,
-        "same_runs": False, "control_is_raw": False,
+        "unchanged": False, "control_is_raw": False, "blind": False, "read_filled": False,
     }  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_equal_gains_are_no_sign_of_precision() -> None:
     assert (main["low"], main["high"]) == (wide.low, wide.high)
     luck = main_of(judge_resplits([split(0.0, 0.0)] * 4))
     assert luck["low"] < 0 < luck["high"]
-    same = {**split(0.0, 0.0), "same_runs": True}
+    same = {**split(0.0, 0.0), "unchanged": True}
     nothing = main_of(judge_resplits([same] * 4))
     assert (nothing["low"], nothing["high"], nothing["mde"]) == (0.0, 0.0, None)
 
@@ -128,6 +128,36 @@ def test_a_control_that_is_raw_everywhere_is_one_hypothesis() -> None:
     assert main_of(mixed)["mde"] > main["mde"]
 
 
+def test_a_blind_division_shows_no_equivalence() -> None:
+    """No difference is equivalence only where all could have found one; the sentence counts them.
+
+    A clear gain needs no such thing.
+    """
+    alike, gains = [split(0.0, 0.0)] * 4, [split(gain, gain) for gain in (0.05, 0.06, 0.055, 0.05)]
+    assert _verdict(alike, {"margin": 0.05})["word"] == "equivalent"
+    told = _verdict(alike, {"margin": 0.05}, {"margin": 0.05, "blind": True})
+    assert told["word"] == "undecided"
+    assert "In 1 of 4 divisions accuracy could not tell" in told["sentence"]
+    assert _verdict(gains, {}, {"blind": True})["word"] == "helps"
+
+
+def test_divisions_in_which_nothing_changed_say_so() -> None:
+    """Cleaning that is raw itself everywhere is no finding; what reading gives is named."""
+    told = _verdict([split(0.0, 0.0)] * 4, {"unchanged": True, "control_is_raw": True})
+    assert told["sentence"] == "Cleaning changed nothing that training sees, in any division."
+    read = _verdict([split(0.02, 0.02)] * 4, {"read_filled": True})
+    assert "what reading held-out rows filled gives" in read["sentence"]
+
+
+def _verdict(
+    splits: list[dict[str, Any]], all_are: dict[str, Any], first_is: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The verdict on divisions of which all, and then the first, are so."""
+    made = [{**one, **all_are} for one in splits]
+    told: dict[str, Any] = judge_resplits([{**made[0], **(first_is or {})}, *made[1:]])["verdict"]
+    return told
+
+
 def test_one_division_is_refused() -> None:
     """No interval is made of one division."""
     with pytest.raises(TrainingError, match="too few divisions"):
@@ -138,7 +168,8 @@ def test_an_experiment_is_read_as_a_division() -> None:
     """Of experiment.json the primary tier's verdict, effects and the rows that raw trains on."""
     effects = [{**row, "low": 0.0} for row in split(0.02, 0.01)["effects"]]
     verdict = {
-        "word": "undecided", "margin": 0.003, "same_runs": False, "control_is_raw": True,
+        "word": "undecided", "margin": 0.003, "unchanged": False, "control_is_raw": True,
+        "blind": {"why": "unlearnt"}, "reading": None,
     }  # fmt: skip
     tier = {"arms": [{"arm": "raw", "n_train": 130}], "effects": effects, "verdict": verdict}
     told = read_split({
@@ -147,7 +178,8 @@ def test_an_experiment_is_read_as_a_division() -> None:
     })  # fmt: skip
     assert told["rows"] == {**ROWS, "train": 130}
     assert told["word"] == "undecided"
-    assert (told["same_runs"], told["control_is_raw"]) == (False, True)
+    assert (told["unchanged"], told["control_is_raw"]) == (False, True)
+    assert (told["blind"], told["read_filled"]) == (True, False)
     assert {(row["versus"], row["estimate"]) for row in told["effects"]} == {
         ("raw", 0.02), ("random_drop", 0.01),
     }  # fmt: skip
