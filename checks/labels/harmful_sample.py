@@ -70,7 +70,7 @@ def harmful_sample(
     A sample that hurts need not be wrong: where classes overlap, a right one stands among others
     of another label. Look at it; `unlikely_label` says what is wrong with a known precision.
 
-    Why: ten pictures that lower the accuracy on validation tell more of a set than their count.
+    Why: ten samples that lower the accuracy on validation tell more of a set than their count.
     Source: Jia et al. 2019, arXiv 1908.08619, theorem 1: exact, in closed form. OpenDataVal
     (2306.10577) finds no method of valuing data that is best at all tasks; this one is cheap.
     """

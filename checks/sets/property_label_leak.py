@@ -192,14 +192,26 @@ def _name_range(name: str, bins: Bins, low: int, high: int) -> str:
     if bins.kind == "category":
         value = bins.labels[low]
         return "have a rare value" if value == OTHER else f"are {value}"
-    lower = bins.edges[low - 1] if low > 0 else None
-    upper = bins.edges[high] if high < len(bins.edges) else None
+    lower = _read_edge(bins, low - 1) if low > 0 else None
+    upper = _read_edge(bins, high) if high < len(bins.edges) else None
     if lower is not None and upper is not None:
-        exact = f"{lower:.4g}" == f"{upper:.4g}"
-        return f"have {upper:.4g}" if exact else f"lie in {lower:.4g} to {upper:.4g}"
+        exact = f"{lower[0]:.4g}" == f"{upper[0]:.4g}"
+        return f"have {upper[0]:.4g}" if exact else f"lie in {lower[0]:.4g} to {upper[0]:.4g}"
     if lower is not None:
-        return f"are above {lower:.4g}"
-    return f"have a {name}" if upper is None else f"are at most {upper:.4g}"
+        return f"are {'at least' if lower[1] else 'above'} {lower[0]:.4g}"
+    if upper is None:
+        return f"have a {name}"
+    return f"are {'below' if upper[1] else 'at most'} {upper[0]:.4g}"
+
+
+def _read_edge(bins: Bins, at: int) -> tuple[float, bool]:
+    """Return an edge as people read it, and whether what lies there is above it.
+
+    The edge right before a common value is told as that value: -4.9e-324 is "below 0".
+    """
+    edge = bins.edges[at]
+    value = math.nextafter(edge, math.inf) + 0.0  # of -0.0 and 0.0 the latter is read
+    return (value, True) if value in bins.edges[at + 1 : at + 2] else (edge, False)
 
 
 def _describe(

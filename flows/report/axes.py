@@ -63,12 +63,20 @@ class Axis:
         >>> [tick["text"] for tick in Axis(0.0, 0.93).ticks()]
         ['0', '0.25', '0.5', '0.75']
         """
-        values = _decades(self.low, self.high) if self.log else _rounds(self.low, self.high)
+        values = self.rounds()
         places = self.place(np.array(values, np.float64))
         return [
             {"at": round(float(at), 4), "text": compact(float(f"{value:.6g}"))}
             for at, value in zip(places, values, strict=True)
         ]
+
+    def rounds(self) -> list[float]:
+        """Return up to 5 round values within the axis, ascending.
+
+        >>> Axis(1.0, 3.2).rounds()
+        [1.0, 2.0, 3.0]
+        """
+        return _decades(self.low, self.high) if self.log else _rounds(self.low, self.high)
 
 
 def fit_axis(values: Floats, held: float | None = None) -> Axis | None:

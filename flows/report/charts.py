@@ -123,7 +123,7 @@ def draw_effects(report: Mapping[str, Any]) -> str | None:
     )
     title = "percentage points of test accuracy"
     rule = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
-        x=alt.X("low:Q", title=title, axis=alt.Axis(tickCount=6)),
+        x=alt.X("low:Q", title=title, axis=alt.Axis(tickCount=4)),
         x2="high:Q",
         color=_colour(alt.Color, arms),
     )

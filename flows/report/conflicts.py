@@ -19,7 +19,8 @@ def pair_conflicts(findings: pl.DataFrame, told: pl.DataFrame, pairs: pl.DataFra
 
     Equal contents stand together; near copies beside the sample that the evidence names. The one
     that stands first is the keeper of a group that is there already, else the one whose label
-    most of the copies carry, else the first by place.
+    most of the copies carry, else the first by place; what the decisions say comes after, see
+    `flows.report.duplicates`.
 
     Args:
         findings: tables.Findings.

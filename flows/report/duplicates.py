@@ -12,6 +12,7 @@ from flows.report.conflicts import pair_conflicts
 GROUPS_MAX = 12
 EARLY_MAX = 4  # groups of each kind that are shown before any kind shows more
 MEMBERS_MAX = 8
+GONE = ("dropped", "quarantined")
 NONE: dict[str, Any] = {"groups": [], "total": 0, "more": 0}
 FACTS = {"width_px": pl.Int64, "height_px": pl.Int64, "format": pl.String,
          "jpeg_quality": pl.Int64, "pixel_digest": pl.String}  # fmt: skip
@@ -28,7 +29,10 @@ def group_duplicates(
     decisions: pl.DataFrame | None,
     metrics: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
-    """Return groups around the sample that is kept; leaks, then label conflicts, then the largest.
+    """Return groups around a sample that is kept; leaks, then label conflicts, then the largest.
+
+    A group whose first member was taken out is turned around, so that one that survived stands
+    first; where none did, the one that its check names.
 
     Returns:
         groups [{check_ids, crosses_splits, labels_differ, size, more, members [{sample_id, uri,
@@ -58,6 +62,7 @@ def group_duplicates(
     pairs = pl.concat([pairs, pair_conflicts(findings, told, pairs)])
     if pairs.is_empty():
         return NONE
+    pairs = _begin_with_survivors(pairs, told, decisions)
     ranked = _rank(pairs, told)
     shown = _choose(ranked)
     members = _list_members(pairs.join(shown, on="keeper", how="semi"), told, decisions, kept)
@@ -66,6 +71,39 @@ def group_duplicates(
         for row in shown.rows(named=True)
     ]
     return {"groups": groups, "total": ranked.height, "more": ranked.height - shown.height}
+
+
+def _begin_with_survivors(
+    pairs: pl.DataFrame, told: pl.DataFrame, decisions: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Return pairs of which those whose keeper is gone stand around a copy that is not, if any.
+
+    What was told of a copy was told beside its old keeper; of the new one only the bits between the
+    two are known, but not the turn, which is the other way around.
+    """
+    if decisions is None:
+        return pairs
+    gone = decisions.filter(pl.col("outcome").is_in(GONE)).select("sample_id")
+    lost = pairs.join(gone, left_on="keeper", right_on="sample_id", how="semi")
+    heirs = (
+        lost.join(gone, on="sample_id", how="anti")
+        .join(told.select("sample_id", "uri", "row"), on="sample_id")
+        .sort("keeper", "uri", "row")
+        .unique("keeper", keep="first", maintain_order=True)
+        .select("keeper", heir="sample_id")
+    )
+    if heirs.is_empty():
+        return pairs
+    unknown = pl.lit(None, pl.Float64)
+    turned = lost.join(heirs, on="keeper").with_columns(
+        evidence=pl.lit(""),
+        value=pl.when(pl.col("sample_id") == pl.col("heir")).then("value").otherwise(unknown),
+        sample_id=pl.when(pl.col("sample_id") == pl.col("heir"))
+        .then("keeper").otherwise("sample_id"),
+        keeper="heir",
+    )  # fmt: skip
+    kept = pairs.join(heirs, on="keeper", how="anti")
+    return pl.concat([kept, turned.select(pairs.columns)])
 
 
 def _join_facts(samples: pl.DataFrame, metrics: pl.DataFrame | None) -> pl.DataFrame:
@@ -110,10 +148,10 @@ def _list_members(
     decisions: pl.DataFrame | None,
     kept: set[str],
 ) -> pl.DataFrame:
-    """Return the members of groups: keeper, role, value and what is known of the sample.
+    """Return the members of groups, survivors first: keeper, role, value and what is known of each.
 
-    Where labels contradict each other and nothing says which copy stays, the one that stands
-    first has the role `first`, not `keeper`.
+    The one that stands first is the `keeper` if a check or the decisions say that it alone stays;
+    where labels contradict each other and nothing says so, or where it is gone too, it is `first`.
     """
     copies = pairs.group_by("keeper", "sample_id").agg(
         pl.col("value").min(), pl.col("evidence").sort().str.join("; ")
@@ -125,15 +163,19 @@ def _list_members(
     else:
         outcome = decisions.select("sample_id", "outcome")
         members = members.join(outcome, on="sample_id", how="left")
+    members = members.unique(["keeper", "sample_id"], keep="first").with_columns(
+        gone=pl.col("outcome").is_in(GONE).fill_null(value=False)
+    )
+    alone = (~pl.col("gone")).sum().over("keeper") == 1
     role = (
         pl.when(pl.col("sample_id") != pl.col("keeper"))
         .then(pl.lit("copy"))
-        .when(pl.col("sample_id").is_in(list(kept)))
+        .when(~pl.col("gone") & (pl.col("sample_id").is_in(list(kept)) | alone))
         .then(pl.lit("keeper"))
         .otherwise(pl.lit("first"))
     )
-    ordered = members.with_columns(role=role).unique(["keeper", "sample_id"], keep="first")
-    return ordered.sort(pl.col("role") == "copy", "uri", "row")
+    ordered = members.with_columns(role=role).sort(pl.col("role") == "copy", "gone", "uri", "row")
+    return ordered.drop("gone")
 
 
 def _describe(row: dict[str, Any], members: pl.DataFrame) -> dict[str, Any]:

@@ -34,9 +34,11 @@ def describe_experiment(experiment: dict[str, Any] | None) -> dict[str, Any] | N
 
     Returns:
         primary (the tier that gives the verdict), seeds, facts, audit, agreement, yardstick (where
-        measured) and tiers [{tier, arms, effects, facts, look (where looked at), and what LISTS and
-        DOCUMENTS name}]. Churn, Shapley values and doses are in points too. Arms of sets of groups
-        are left out: their Shapley values tell of them.
+        measured) and tiers [{tier, arms, effects, facts, look (where looked at), commonest ({label,
+        accuracy, verified_acc, beaten} of always answering the class that most test items have;
+        None where classes are unknown), and what LISTS and DOCUMENTS name}]. Churn, Shapley values
+        and doses are in points too. Arms of sets of groups are left out: their Shapley values tell
+        of them.
     """
     if not experiment:
         return None
@@ -92,9 +94,26 @@ def _describe_tier(name: str, tier: dict[str, Any]) -> dict[str, Any]:
     facts = {key: tier[key] for key in sorted(tier) if key not in known and key[-2:] != "_s"}
     documents = {key: tier.get(key) or {} for key in DOCUMENTS}
     documents["dose"] = _scale_dose(documents["dose"])
+    documents["commonest"] = _name_commonest(lists)
     if look := describe_look(tier.get("look")):
         documents["look"] = look
     return {"tier": name, **lists, **documents, "facts": facts}
+
+
+def _name_commonest(lists: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what always answering one class is right for, and whether any arm does better."""
+    counts = {row.get("class"): int(row.get("n_test") or 0) for row in lists["per_class"]}
+    if not sum(counts.values()):
+        return None
+    label = max(counts, key=lambda name: counts[name])
+    accuracy = counts[label] / sum(counts.values())
+    true = {row.get("class"): int(row.get("n_test") or 0) for row in lists["per_class_verified"]}
+    means = [number(arm.get("final_acc_mean")) for arm in lists["arms"] if arm.get("arm") in ARMS]
+    return {
+        "label": label, "accuracy": accuracy,
+        "verified_acc": true.get(label, 0) / sum(true.values()) if sum(true.values()) else None,
+        "beaten": any(mean is not None and mean > accuracy for mean in means),
+    }  # fmt: skip
 
 
 def rank_arm(arm: str) -> tuple[int, str]:

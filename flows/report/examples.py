@@ -42,9 +42,13 @@ def choose_examples(
     ordered = _rank(findings, ranked)
     edges = limit // EDGE_SHARE if edge and ordered.height > limit - limit // EDGE_SHARE else 0
     worst = min(limit, ordered.height) - edges
-    least = ordered.slice(worst).drop_nulls("beyond").tail(edges)
+    # whatever their severity: findings of one check may be severe by another number than this
+    least = ordered.drop_nulls("beyond").sort("beyond", descending=True, maintain_order=True)
+    least = least.tail(edges)
     chosen = pl.concat([
-        ordered.head(worst).with_columns(edge=pl.lit(value=False)),
+        ordered.join(least, on=["sample_id", "column"], how="anti", nulls_equal=True)
+        .head(worst)
+        .with_columns(edge=pl.lit(value=False)),
         least.with_columns(edge=pl.lit(value=True)),
     ])  # fmt: skip
     told = chosen.join(

@@ -112,3 +112,12 @@ def compact(value: Any) -> str:
     if whole or isinstance(value, int):
         return f"{int(value):,}".replace(",", "\u202f")
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return how many there are of what: an s is added unless it is one.
+
+    >>> plural(1, "column"), plural(1200, "row")
+    ('1 column', '1\u202f200 rows')
+    """
+    return f"{compact(count)} {noun}{'' if count == 1 else 's'}"

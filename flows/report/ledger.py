@@ -10,7 +10,10 @@ from checks.core.words import OUTCOMES, SPLITS
 
 CLASSES_MAX = 40
 FATES = ("dropped", "quarantined", "repaired", "down_weighted")
-ORDER = (*FATES, "review", "kept")
+BY_PERSON = "by_person"
+ORDER = (*FATES, "review", "kept", BY_PERSON)
+PERSON = "a person\u2019s verdict"
+OF_PEOPLE = ~pl.col("decided_by").str.starts_with("policy")
 FATE = (
     pl.when(pl.col("outcome") != "kept")
     .then("outcome")
@@ -26,13 +29,16 @@ FATE = (
 def sum_ledger(
     samples: pl.DataFrame | None, decisions: pl.DataFrame | None, repairs: pl.DataFrame | None
 ) -> dict[str, Any] | None:
-    """Return the conservation line: inputs = kept + dropped + repaired + quarantined."""
+    """Return the conservation line: inputs = kept + dropped + repaired + quarantined.
+
+    held_out_by_people: how many samples of val and test people changed or took out, by split.
+    """
     if samples is None or decisions is None:
         return None
     counts = dict(decisions.group_by("outcome").len().rows())
     outcomes = {name: counts.get(name, 0) for name in OUTCOMES}
     fates = dict(decisions.select(FATE).group_by("fate").len().rows())
-    people = decisions.filter(~pl.col("decided_by").str.starts_with("policy"))
+    people = decisions.filter(OF_PEOPLE)
     strangers = decisions.join(samples, on="sample_id", how="anti")
     return {
         "inputs": samples.height,
@@ -43,8 +49,15 @@ def sum_ledger(
         "relabelled": decisions.filter(pl.col("new_label").is_not_null()).height,
         "repaired_cells": 0 if repairs is None else repairs.height,
         "decided_by_people": people.height,
+        "held_out_by_people": _count_held_out(samples, people),
         "splits": _by_split(samples, decisions),
     }
+
+
+def _count_held_out(samples: pl.DataFrame, people: pl.DataFrame) -> dict[str, int]:
+    held = samples.filter(pl.col("split").is_in(["val", "test"])).select("sample_id", "split")
+    changed = people.filter(pl.col("outcome") != "kept").join(held, on="sample_id")
+    return dict(changed.group_by("split").len().sort("split", descending=True).rows())
 
 
 def _by_split(samples: pl.DataFrame, decisions: pl.DataFrame) -> list[dict[str, Any]]:
@@ -60,10 +73,14 @@ def _by_split(samples: pl.DataFrame, decisions: pl.DataFrame) -> list[dict[str, 
 
 
 def count_fates(decisions: pl.DataFrame | None) -> dict[str, dict[str, int]]:
-    """Return for each check how many samples met which fate with it among the reasons."""
+    """Return for each check how many samples met which fate with it among the reasons.
+
+    What a person decided is no deed of a check: the fate is `by_person`, whatever it was.
+    """
     if decisions is None:
         return {}
-    reasons = decisions.select(FATE, pl.col("check_ids").list.unique()).explode("check_ids")
+    fate = pl.when(OF_PEOPLE).then(pl.lit(BY_PERSON)).otherwise(FATE).alias("fate")
+    reasons = decisions.select(fate, pl.col("check_ids").list.unique()).explode("check_ids")
     counted = reasons.drop_nulls("check_ids").group_by("check_ids", "fate").len()
     fates: dict[str, dict[str, int]] = {}
     rows = sorted(counted.rows(), key=lambda row: (row[0], ORDER.index(row[1])))
@@ -75,11 +92,15 @@ def count_fates(decisions: pl.DataFrame | None) -> dict[str, dict[str, int]]:
 def list_taken(decisions: pl.DataFrame | None) -> list[dict[str, Any]]:
     """Return per check the samples dropped, quarantined, repaired, down-weighted; most first.
 
-    A sample with two reasons counts under both, so the bars do not add up to the ledger.
+    A sample with two reasons counts under both, so the bars do not add up to the ledger. What
+    people decided has a row of its own and counts under no check.
     """
+    if decisions is None:
+        return []
+    people = dict(decisions.filter(OF_PEOPLE).select(FATE).group_by("fate").len().rows())
     rows = [
-        {"check_id": check_id, **{fate: fates.get(fate, 0) for fate in FATES}}
-        for check_id, fates in count_fates(decisions).items()
+        {"check_id": name, **{fate: fates.get(fate, 0) for fate in FATES}}
+        for name, fates in [*count_fates(decisions).items(), (PERSON, people)]
     ]
     touched = [row for row in rows if any(row[fate] for fate in FATES)]
     return sorted(

@@ -69,7 +69,7 @@ def measure_check(
     if check is not None and check.score is not None and _are_scores(findings, scores, check.score):
         known = scores.select("sample_id", value=check.score)  # type: ignore[union-attr]
         return _by_value(findings, known, check.score, _common_threshold(findings))
-    return _by_finding(findings)
+    return _by_finding(findings, check)
 
 
 def _find_threshold(check: Check) -> float | None:
@@ -172,15 +172,27 @@ def _by_kind(findings: pl.DataFrame, values: pl.DataFrame, name: str) -> Measure
     return Measure({"name": name, "values": rows, "more": rest}, ranked)
 
 
-def _by_finding(findings: pl.DataFrame) -> Measure:
+def _name_value(check: Check | None, threshold: float | None) -> str:
+    """Name what a check's findings carry: bits between pictures, or what its threshold bounds."""
+    params = {} if check is None else check.params
+    if any(name.startswith("bits") for name in params):
+        return "distance in bits"
+    bounds = [
+        name.removesuffix("_min").removesuffix("_max")
+        for name, value in params.items()
+        if name.endswith(("_min", "_max")) and value == threshold
+    ]
+    return bounds[0] if len(bounds) == 1 else "value"
+
+
+def _by_finding(findings: pl.DataFrame, check: Check | None) -> Measure:
     threshold = _common_threshold(findings)
     distance = (pl.col("value") - pl.col("threshold").fill_null(0.0)).abs().fill_nan(None)
     ranked = findings.select(
         "sample_id", metric=pl.lit(None, pl.String), measured="value",
         deviations=pl.lit(None, pl.Float64), kind=pl.lit(None, pl.String), beyond=distance,
     )  # fmt: skip
-    copies = findings["dimension"].is_in(["duplicate", "leak"]).all()
-    name = "distance in bits" if copies else "value"
+    name = _name_value(check, threshold)
     told = None if threshold is None else _draw(name, findings, set(), threshold)
     below = bool(findings.select((pl.col("value") <= pl.col("threshold")).all()).item())
     side = "below" if below else "above"

@@ -41,6 +41,8 @@ from flows.report.words import (
     name_stage,
     reveal,
     shown,
+    told,
+    typeset,
 )  # fmt: skip
 
 HERE = Path(__file__).parent
@@ -61,7 +63,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         report=report,
         css=Markup(css),  # noqa: S704 - our own style sheet, of which the policy holds the digest
         style_hash=style_hash,
-        headline=_keep(headline(report)),
+        headline=typeset(headline(report)),
         word=name_stage(report),
         pictures=_draw_pictures(report),
         contents=_list_contents(report),
@@ -81,8 +83,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        shown=shown, compact=compact, share=share, signed=signed, arm=name_arm,
-        endpoint=name_endpoint, question=name_question, trainings=tell_trainings,
+        shown=shown, told=told, typeset=typeset, compact=compact, share=share, signed=signed,
+        arm=name_arm, endpoint=name_endpoint, question=name_question, trainings=tell_trainings,
         interval=_interval, columns_of=_columns_of, size=_size,
         fate=lambda name: str(name).replace("_", "-"), tall=_tall, cell=_cell,
         steps=draw_steps, shade=shade, dots=draw_pair, rooted=_rooted, brief=_brief,
@@ -103,11 +105,6 @@ def _compiled_templates() -> BytecodeCache | None:
     folder = HERE / "__pycache__"
     usable = folder.is_dir() and os.access(folder, os.W_OK)
     return FileSystemBytecodeCache(str(folder), "%s.jinja") if usable else None
-
-
-def _keep(text: str) -> str:
-    """Return a sentence whose percent signs stay with their numbers."""
-    return text.replace(" %", "\u00a0%")
 
 
 def _finalize(value: Any) -> Any:
@@ -265,7 +262,7 @@ def _points(value: float) -> str:
 
 def _sentence(text: str) -> str:
     """Return a text that begins and ends as a sentence does."""
-    return _keep(text[:1].upper() + text[1:].rstrip(".") + ".")
+    return (text[:1].upper() + text[1:].rstrip(".") + ".").replace(" %", "\u00a0%")
 
 
 def _within(told: Mapping[str, Any] | None, *, counts: bool = False) -> str:

@@ -6,11 +6,16 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from flows.report.axes import Axis
 from flows.report.charts import NARROW_PX, WIDE_PX, dress, name_picture
 from flows.report.figures import number
 from flows.report.vector import draw, token
 
 HEIGHT_PX = 180
+GAP = 0.12  # least between two ticks, as a share of the axis
+STEEP = 4.0  # a side that reaches further than this has the ticks of a logarithm
 
 
 def draw_speedups(report: Mapping[str, Any], tier: str | None, *, narrow: bool) -> str | None:
@@ -44,6 +49,27 @@ def _describe(row: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**values, "kind": kind}
 
 
+def choose_ratios(low: float, high: float) -> list[float]:
+    """Return round ratios to mark on a logarithmic axis around 1, far enough apart to be read.
+
+    Args:
+        low: below 1, above 0.
+        high: above 1.
+
+    >>> choose_ratios(0.56, 1.6)
+    [0.6, 0.8, 1.0, 1.2, 1.4, 1.6]
+    """
+    axis, chosen = Axis(low, high, log=True), [1.0]
+    for side in (Axis(low, 1.0, log=low * STEEP < 1), Axis(1.0, high, log=high > STEEP)):
+        last = 1.0
+        for ratio in sorted(side.rounds(), key=lambda value: abs(value - 1)):
+            at = axis.place(np.array([ratio, last]))
+            if abs(at[0] - at[1]) >= GAP:
+                last = round(ratio, 6)
+                chosen.append(last)
+    return sorted(chosen)
+
+
 def _plan(rows: list[dict[str, Any]], size: tuple[int, int]) -> dict[str, Any]:
     alt = importlib.import_module("altair")
     ends = [0.97, 1.03]
@@ -51,7 +77,8 @@ def _plan(rows: list[dict[str, Any]], size: tuple[int, int]) -> dict[str, Any]:
     x = alt.X("accuracy:Q", title="target: validation accuracy", axis=alt.Axis(format=".3~%"),
               scale=alt.Scale(zero=False, nice=False))  # fmt: skip
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    y = {"title": None, "scale": scale, "axis": alt.Axis(format=".2~f", tickCount=5)}
+    marks = alt.Axis(format=".3~f", values=choose_ratios(*domain))
+    y = {"title": None, "scale": scale, "axis": marks}
     colour = token("cleaned")
 
     def chart(chosen: list[dict[str, Any]]) -> Any:

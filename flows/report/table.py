@@ -9,7 +9,7 @@ from checks.core.words import SPLITS
 from flows.report.cells import read_cells
 from flows.report.column_cards import describe_columns
 from flows.report.column_findings import choose_cells, flag_columns
-from flows.report.figures import compact, share
+from flows.report.figures import compact, plural, share
 from flows.report.folder import RunData
 from flows.report.related import describe_gaps, describe_ties
 from flows.report.repairs import by_column, describe_repairs
@@ -92,14 +92,16 @@ def _list_overview(
     ]
     missing, gappy = sum(c["missing"] for c in cards), sum(c["missing"] > 0 for c in cards)
     size = rows * len(cards)
-    note = f"{share(missing / size)} of all, in {compact(gappy)} columns" if size else "no cells"
+    note = f"{share(missing / size)} of all, in {plural(gappy, 'column')}" if size else "no cells"
     told.append(("Cells without a value", compact(missing), note if missing else "none"))
     if cells:
-        note = f"in {compact(cells['rows'])} rows" if cells["wrong"] else "none found"
+        note = f"in {plural(cells['rows'], 'row')}" if cells["wrong"] else "none found"
         told.append(("Cells called wrong", compact(cells["wrong"]), note))
     changed = sum(one["cells"] for one in repairs)
     if changed:
-        told.append(("Cells repaired", compact(changed), f"in {len(by_column(repairs))} columns"))
+        told.append(
+            ("Cells repaired", compact(changed), f"in {plural(len(by_column(repairs)), 'column')}")
+        )
     return [dict(zip(("name", "value", "note"), fact, strict=True)) for fact in told]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from flows.report.figures import compact
 
 TEXT_MAX = 120
+SENTENCE_MAX = 300
+_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")  # before a number, but neither within a word nor a date
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 ARM_NAMES = {
     "raw": "raw",
@@ -52,6 +55,29 @@ def shown(value: object, limit: int = TEXT_MAX) -> str:
     """
     text = reveal(_cut("" if value is None else str(value), limit))
     return _cut(text, 2 * limit)  # a text of nothing but hidden characters is six times as long
+
+
+def told(value: object, limit: int = SENTENCE_MAX) -> str:
+    r"""Return sentences, safe to show as by `shown`, cut after a word where they are too long.
+
+    >>> told("The value is far from its neighbours", 18)
+    'The value is far\u2026'
+    """
+    text = "" if value is None else str(value)
+    if len(text) > limit:
+        head = text[:limit].rpartition(" ")[0] or text[: limit - 1]
+        text = f"{head.rstrip(' ,;:')}\u2026"
+    return _cut(reveal(text), 2 * limit)
+
+
+def typeset(text: str) -> str:
+    """Return a sentence with true minus and plus-minus signs, its percent signs with their numbers.
+
+    >>> typeset("-0.07 to +0.9, inside +-0.3, row-1").isascii()
+    False
+    """
+    signs = _MINUS.sub("\u2212", text.replace("+-", "\u00b1"))
+    return signs.replace(" %", "\u00a0%")
 
 
 def _cut(text: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import polars as pl
 import pytest
 
 from checks.core.check import Judged, load_checks
+from checks.metrics.bins import Bins
+from checks.sets.property_label_leak import _name_range
 
 CLASSES, EACH = 5, 60
 
@@ -124,3 +127,25 @@ def test_nothing_is_told_together_by_chance() -> None:
         facts: Any = judge(*made(np.random.default_rng([8, seed])), rounds=19).facts
         held += facts["together_low"] <= 0.2 <= facts["together_high"]
     assert held >= 17
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1, 1, "have 0"),
+        (2, 3, "lie in 0 to 2"),
+        (1, 2, "lie in 0 to 1.5"),
+        (0, 0, "are below 0"),
+        (0, 1, "are at most 0"),
+        (1, 5, "are at least 0"),
+        (2, 5, "are above 0"),
+        (3, 3, "lie in 1.5 to 2"),
+        (4, 4, "have 2"),
+        (6, 6, "have no x"),
+    ],
+)
+def test_ranges_are_told_by_the_values_in_them(low: int, high: int, said: str) -> None:
+    """An edge right before a common value is that value: nobody reads -4.9e-324."""
+    before = [math.nextafter(value, -math.inf) for value in (0.0, 2.0)]
+    bins = Bins("number", (before[0], 0.0, 1.5, before[1], 2.0))
+    assert _name_range("x", bins, low, high) == said

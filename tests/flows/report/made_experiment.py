@@ -80,7 +80,8 @@ def make_tier(top: float, noise: float) -> dict[str, Any]:
         "recovered": {"fraction": 0.71, "low": 0.44, "high": 1.02},
         "verdict": {"word": "helps", "speedup": speedups[-1]}, "steps": STEPS[-1],
         "batch_size": 64, "recipe": {"optimiser": "sgd", "lr": 0.05}, "cpu_s": 91.5,
-        "per_class": [{"class": str(k), "raw": 0.9, "cleaned": 0.915} for k in range(10)],
+        "per_class": [{"class": str(k), "n_test": 20, "raw": 0.9, "cleaned": 0.915}
+                      for k in range(10)],
     }  # fmt: skip
 
 

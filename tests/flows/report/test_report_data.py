@@ -101,7 +101,7 @@ def test_findings_are_worst_first(image_run: Any) -> None:
     label = sections[0]
     assert label["why"] == "wrong labels cost accuracy and calibration."
     assert (label["samples"], len(label["examples"]), label["more"]) == (18, 12, 6)
-    assert [e["value"] for e in label["examples"]][:6] == [0.99, 0.98, 0.97, 0.96, 0.95, 0.94]
+    assert [e["value"] for e in label["examples"]][:4] == [0.99, 0.98, 0.97, 0.96]
 
 
 def test_cells_are_read_from_the_source(table_run: Any) -> None:

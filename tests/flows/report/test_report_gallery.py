@@ -20,30 +20,9 @@ from flows.report.figures import wilson
 from flows.report.heatmap import map_classes
 from flows.report.measures import measure_check
 from flows.report.scatter import POINTS_MAX, SIDE, describe_scatter, draw_pair
+from tests.flows.report.made_findings import IDS, make_findings, make_samples
 
 PAGE_BYTES_MAX = 1_500_000
-IDS = [f"{i:032x}-0" for i in range(400)]
-
-
-def make_samples(label: list[str], **other: Any) -> pl.DataFrame:
-    """Return tables.Samples of as many samples as there are labels."""
-    count = len(label)
-    told = {"split": ["train"] * count, "byte_size": [9] * count,
-            "xxh3_128": [one[:32] for one in IDS[:count]]} | other  # fmt: skip
-    return pl.DataFrame({
-        "sample_id": IDS[:count], "label": label, "uri": [f"{i:04d}.jpg" for i in range(count)],
-        "row": [0] * count, **told,
-    })  # fmt: skip
-
-
-def make_findings(check_id: str, ids: list[str], **told: Any) -> pl.DataFrame:
-    """Return tables.Findings of one check."""
-    base = {"sample_id": ids, "check_id": [check_id] * len(ids), "dimension": "low_quality",
-            "severity": "warning", "value": 1.0, "threshold": None, "evidence": "",
-            "suggestion": None, "column": None}  # fmt: skip
-    return pl.DataFrame(base | told, schema_overrides={
-        "value": pl.Float64, "threshold": pl.Float64, "suggestion": pl.String, "column": pl.String,
-    })  # fmt: skip
 
 
 def count_conserved(told: dict[str, Any], measured: int, flagged: int) -> bool:
