@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from checks.core.words import SEVERITIES
+from flows.app.held_shards import tell_current
 from flows.app.store import RunFolder
 
 WORST_FIRST = {name: rank for rank, name in enumerate(reversed(SEVERITIES))}
@@ -89,7 +90,7 @@ def warnings_of(run: RunFolder) -> list[str]:
     told += [str(one["sentence"]) for one in broken if one["severity"] == "warning"]
     told += drift_of(run)
     caps: Any = run.read_json("clean.json").get("caps", [])
-    return [*told, *(str(cap) for cap in caps)]
+    return [*told, *(str(cap) for cap in caps), *(one for one in [tell_current(run)] if one)]
 
 
 def drift_of(run: RunFolder) -> list[str]:

@@ -25,12 +25,12 @@ from training.shards.manifest import Manifest
 SHOWN = 30
 DIGITS, PARENT_DIGITS = 12, 6  # the table of manifests fits a terminal of 80 columns
 REWRITE = (
-    "write the set again (of a run: delete its stamps.json, then gristmill clean RUN); what is "
-    "intact stays, what is damaged is replaced."
+    "delete what is damaged and write the set again (of a run as it is now: gristmill clean RUN, "
+    "which writes what is gone or cut short)."
 )
 ADVICE = {
     "CURRENT": "CURRENT: choose a manifest with gristmill shards use; log lists them.",
-    "manifests": f"Manifests: put a good copy back, or {REWRITE}",
+    "manifests": f"Manifests: put good copies back, or {REWRITE}",
     "data": f"Shards: {REWRITE}",
     "ledger": f"Ledger: {REWRITE}",
     "fills": f"Filled cells: {REWRITE}",
