@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from flows.app.store import RunFolder
@@ -31,6 +32,21 @@ def is_current(store: Path, digest: object) -> bool:
         return current_digest(store) == digest
     except TrainingError:
         return True
+
+
+def tell_evaluated(counts: Mapping[str, int]) -> str:
+    """Return the sentence for samples outside of train that people changed; counts: by split.
+
+    >>> tell_evaluated({"test": 3, "val": 1})[:59]
+    "people's decisions changed 3 samples in test and 1 in val: "
+    """
+    first, *rest = counts.items()
+    told = f"{first[1]:,} {'sample' if first[1] == 1 else 'samples'} in {first[0]}"
+    told += "".join(f" and {count:,} in {split}" for split, count in rest)
+    return (
+        f"people's decisions changed {told}: so they are in the cleaned shards. The policy changes "
+        "none there, and raw and cleaned are compared on them as they came"
+    )
 
 
 def tell_current(run: RunFolder) -> str | None:
