@@ -20,6 +20,7 @@ from flows.app.costs import counted
 from flows.app.intake import open_data, reread
 from flows.app.outputs import OUTPUTS
 from flows.app.progress import Progress, quiet
+from flows.app.refusals import advise_labels
 from flows.app.store import BESIDE, RunFolder, file_digest
 
 PASSIVE = ("keep", "review")  # actions that leave a sample as it came
@@ -281,7 +282,7 @@ def require_classes(config: Config, run: RunFolder) -> None:
     where, classes = config.source.path, _classes(run)
     instead = "`gristmill clean` works without training."
     if classes.is_empty():
-        advice = f"Name the column with [source] label. {instead}"
+        advice = f"{advise_labels(run.read_json('profile.json').get('kind'))} {instead}"
         raise SourceError(where, "there are no labels to train on", advice=advice)
     if len(classes) == 1:
         told = f"there is only one class to train on ({classes[0]!r})"

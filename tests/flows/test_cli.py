@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,40 @@ def test_init_writes_a_config_that_loads(
     uncommented = [line.removeprefix("# ") if " = " in line else line
                    for line in text.splitlines() if " = " not in line or "= " in line]  # fmt: skip
     assert any(line.startswith("max_drop_frac = 0.1 ") for line in uncommented)
+
+
+def test_init_says_what_it_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label column that nobody named is told as a guess, on the terminal and in the file."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{at}.5,{'xyz'[at % 3]}" for at in range(60)]
+    Path("t.csv").write_text("\n".join(["size,site", *rows]))
+    assert start("init", "t.csv") == 0
+    assert "3 classes by the column 'site' (a guess: --label names another)" in _line(capsys)
+    assert 'label = "site" # a guess' in Path("gristmill.toml").read_text()
+    assert start("init", "t.csv", "--force", "--label", "site") == 0
+    assert "guess" not in _line(capsys) + Path("gristmill.toml").read_text()
+
+
+def test_a_set_without_labels_is_told_by_its_kind(
+    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Images in no class folder are to be sorted into some, rows of a table need a column."""
+    monkeypatch.chdir(tmp_path)
+    Path("loose").mkdir()
+    for path in sorted((tiny_images / "disc").glob("*.jpg"))[:9]:
+        shutil.copy(path, "loose")
+    Path("t.csv").write_text("a,b\n" + "".join(f"{at},{at}\n" for at in range(60)))
+    for source, told in (("loose", "root/<class>/*.jpg"), ("t.csv", "[source] label")):
+        assert start("init", source, "--force") == 0
+        assert told in _line(capsys)
+        assert start("run", "gristmill.toml", "--no-prefect") == 2
+        said = _line(capsys)
+        assert told in said
+        assert ("[source] label" in said) == (source == "t.csv")
+
+
+def _line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
