@@ -41,6 +41,47 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert [name for name in COMMANDS if name not in told] == []
 
 
+@pytest.mark.parametrize("command", ["run", "check", "levers", "resplit"])
+def test_help_names_the_run_folder(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The default of --out is shown whole: nothing of it is taken for markup."""
+    assert start(command, "--help") == 0
+    assert "runs/NAME-DIGEST" in " ".join(capsys.readouterr().out.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ('[policy]\noverrides = "people.csv"', "people.csv: no such file of decisions."),
+        ('[training]\ndevice = "cuda"', "training.device: there is no GPU"),
+    ],
+)
+def test_what_is_absent_is_refused_at_the_start(  # noqa: PLR0917 - fixtures
+    section: str, said: str, tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Decisions that are not there, and a GPU that is not, are told before anything is measured."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    path = json.dumps(str(tiny_table))
+    Path("g.toml").write_text(f'version = 1\n[source]\npath = {path}\nlabel = "grade"\n{section}\n')
+    for end in ((), ("--no-prefect",)):
+        assert start("run", "g.toml", *end) == 2
+        assert said in capsys.readouterr().err
+    assert list(tmp_path.glob("runs/*/profile.json")) == []
+
+
+def test_a_run_folder_without_its_config_is_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that stations wrote to and that has lost its config.json is never read as data."""
+    monkeypatch.chdir(tmp_path)
+    Path("stamps.json").write_text("{}")
+    Path("samples.parquet").write_bytes(b"")
+    assert start("report", ".") == 2
+    assert "not a run folder any more" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 @pytest.mark.parametrize(
     ("tokens", "said"),
     [

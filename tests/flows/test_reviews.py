@@ -239,8 +239,9 @@ def test_a_review_is_heard_by_the_next_run(reviewed: tuple[Path, RunFolder]) -> 
 
 
 def test_verdicts_on_the_test_split_are_told(
-    reviewed: tuple[Path, RunFolder], capsys: pytest.CaptureFixture[str]
-) -> None:
+    reviewed: tuple[Path, RunFolder], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """A label of test that a person mends is mended, and clean and diff say so in a sentence."""
     path, run = reviewed
     file = path.parent / "review.csv"
@@ -248,7 +249,8 @@ def test_verdicts_on_the_test_split_are_told(
     other = test["label"].replace({"a": "b", "b": "a"}).to_list()
     write_review(file, make_page(sample_id=test["sample_id"].to_list(), verdict=["wrong"] * 2,
                                  new_label=other))  # fmt: skip
-    take_in(run.path, file, "ada")
+    monkeypatch.chdir(run.path)
+    assert take_in(run.path, file, "ada").startswith("../reviews.parquet: 2 verdicts of ada")
     again = clean(path, path.parent / "run")
     assert again.read_json("clean.json")["evaluation_changed_by_people"] == {"test": 2}
     told = "people's decisions changed 2 samples in test"
