@@ -60,7 +60,7 @@ def station_line(facts: Mapping[str, Any], seconds: float) -> str:
     again = facts.get("verified")
     told += [f"{again:,} read again"] if again else []
     lost = facts.get("rewritten")
-    told += [f"{lost:,} lost files written again"] if lost else []
+    told += [f"{lost:,} lost file{'s' * (lost > 1)} written again"] if lost else []
     told += ["unchanged"] if facts["skipped"] else []
     said = ", ".join(told) or "done"
     if changes := facts.get("changes"):

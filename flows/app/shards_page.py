@@ -64,7 +64,9 @@ def show_damage(
     if not found:
         _say(*lines, f"{out}: every byte is what was written.")
         return
-    table = _table("file", "row", "problem", title="Damage, worst first", whole=("file", "row"))
+    table = _table(
+        "file", "row", "problem", title="Damage, worst first; rows from 0", whole=("file", "row")
+    )
     for one in found[:SHOWN]:
         _add(table, one.path, "" if one.row < 0 else f"{one.row:,}", one.problem)
     Console(stderr=True).print(table)

@@ -138,12 +138,13 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
 def _hold_raw(config: Config, run: RunFolder, source: Any) -> Facts | None:
     """Skip `check`, writing raw shards again that have gone; None where others would come of it."""
     from flows.app.held_shards import count_lost  # noqa: PLC0415
-    from flows.app.packing import write_raw  # noqa: PLC0415
 
     store, told = run.file("shards"), run.read_json("checks.json")["raw_manifest"]
     lost = count_lost(store, told)
     if not lost:
         return _skipped("check")
+    from flows.app.packing import write_raw  # noqa: PLC0415 - slow imports
+
     raw = write_raw(store, source, run.read_table("samples"), _unreadable(run), config)
     return {**_skipped("check"), "rewritten": lost} if raw.digest == told else None
 

@@ -254,8 +254,6 @@ def _drop_damaged(run: RunFolder) -> None:
     made = [name for station in OUTPUTS.values() for name in station]
     for name in (STAMPS, COSTS, *made, *BESIDE):
         if why := find_damage(run.file(name)):
-            told = (
-                "%s: cannot be read (%s), so it was removed; the command that wrote it does again"
-            )
+            told = "%s: cannot be read (%s), so it was removed; what wrote it writes it anew"
             _log.warning(told, run.file(name), why)
             run.discard([name])
