@@ -114,7 +114,8 @@ def decide(  # noqa: PLR0917 - five tables and the limits, as a station hands th
     By rank: what cannot be used is quarantined in every split (unreadable; no label in a labelled
     set, which can be neither trained on nor scored), even if a person would keep it. Then a
     person's decision. Then the policy, on train only: drop, relabel, repair, down-weight, review.
-    Validation and test samples are proposed for review, never changed by the policy.
+    Validation and test samples are proposed for review, never changed by the policy. A person may
+    change them, by an explicit decision: `evaluation_changed_by_people` of the facts counts those.
 
     A repaired sample keeps the lower weight if another check doubts it. A quarantined one has
     action review and weight 0. People's drops do not count against the caps. A label that is

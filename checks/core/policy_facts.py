@@ -19,6 +19,9 @@ def tell_facts(
 ) -> dict[str, Any]:  # fmt: skip
     """Return small JSON-able facts.
 
+    evaluation_changed_by_people: of each split that a result is measured on, how many samples
+    people took out or relabelled, or whose repair they took; the policy never does.
+
     Args:
         settled: one row for each sample, decided.
         capped: candidates with `taken`.
@@ -32,6 +35,10 @@ def tell_facts(
         name: {value: settled.filter(pl.col(name) == value).height for value in values}
         for name, values in (("action", ACTIONS), ("outcome", OUTCOMES))
     }
+    changed = settled.filter(
+        (pl.col("decided_by") != "policy") & pl.col("outcome").is_in(["dropped", "repaired"])
+    ).filter(pl.col("split") != "train")
+    evaluated = changed["split"].value_counts().sort("split").rows()
     unheard = settled.filter("quarantined").filter(pl.col("person").is_not_null())
     reasons = settled["ambiguous"].drop_nulls().value_counts().sort("ambiguous").rows()
     return {
@@ -45,6 +52,7 @@ def tell_facts(
         "ambiguous": {**dict(reasons), "spared": settled.filter("unsure").height},
         "slices": _tell_slices(settled, slices),
         "decided_by_people": settled.filter(pl.col("decided_by") != "policy").height,
+        "evaluation_changed_by_people": dict(evaluated),
         "overrides_without_effect": unheard.height,
     }
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import polars as pl
 import xxhash
 
+from checks.sources.own_files import OWN_FILES, is_own_file, is_run_folder
+
 ENTRY_SCHEMA = pl.Schema({
     "uri": pl.String(), "row": pl.Int64(), "label": pl.String(), "split": pl.String(),
     "byte_size": pl.Int64(), "mtime_ns": pl.Int64(),
@@ -58,19 +60,23 @@ def problem_frame(problems: Iterable[Problem]) -> pl.DataFrame:
     return frame.sort("uri", "row", "problem", nulls_last=False)
 
 
-def list_files(root: Path, exclude: Sequence[str] = ()) -> Listing:
+def list_files(root: Path, exclude: Sequence[str] = (), *, runs: bool = False) -> Listing:
     """Return every regular file under `root`, in the order of their names.
 
-    Hidden files and folders, and those matching a pattern in `exclude` (shell globs over the
-    relative path), are left out silently. Links out of the root, links to folders, devices,
-    unreadable folders and names that are no UTF-8 are left out and told in the problems.
+    Hidden files and folders, those matching a pattern in `exclude` (shell globs over the relative
+    path), and what Gristmill writes beside data are left out silently: its configuration,
+    baseline and reviews, and, but with `runs`, the folders of its runs below the root. Links out
+    of the root, links to folders, devices, unreadable folders and names that are no UTF-8 are left
+    out and told in the problems.
     """
     real_root = os.path.realpath(root)
     files: list[FileFact] = []
     problems: list[Problem] = []
     folders = [""]
     while folders:
-        folders += _look_into(real_root, folders.pop(), tuple(exclude), files, problems)
+        folder = folders.pop()
+        if runs or not folder or not is_run_folder(os.path.join(real_root, folder)):  # noqa: PTH118
+            folders += _look_into(real_root, folder, tuple(exclude), files, problems)
     files.sort(key=itemgetter(0))
     problems += _case_collisions(files)
     return Listing(tuple(files), tuple(sorted(problems, key=lambda item: item.uri)))
@@ -102,7 +108,7 @@ def _look_into(
             problems.append(Problem(shown, None, "name is not UTF-8: left out; rename it"))
         elif item.is_dir(follow_symlinks=False):
             inside.append(uri)
-        else:
+        elif name not in OWN_FILES or not is_own_file(item.path):
             seen = _examine(root, uri, item)
             (files if type(seen) is FileFact else problems).append(seen)  # type: ignore[arg-type]
     return inside

@@ -104,7 +104,8 @@ def _locate_glob(where: str, exclude: tuple[str, ...]) -> tuple[Path, Listing]:
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:fixed]) if fixed else Path()
     matched = {Path(found).as_posix() for found in glob.glob(where, recursive=True)}  # noqa: PTH207
-    listing = list_files(root, exclude) if root.is_dir() else Listing((), ())
+    runs = "**" not in where  # only `**` looks into folders that it does not name
+    listing = list_files(root, exclude, runs=runs) if root.is_dir() else Listing((), ())
     kept = tuple(f for f in listing.files if (root / f.uri).as_posix() in matched)
     if not kept:
         raise SourceError(where, "no file matches", advice="Check [source] path.")

@@ -24,13 +24,18 @@ from checks.suites.suite_file import import_gx, read_suite, write_atomically, wr
 FROM_GX: Mapping[str, Severity] = {value: key for key, value in TO_GX.items()}
 COMPLETE = {"result_format": "COMPLETE", "unexpected_index_column_names": ["batch"]}
 SHOWN, SITE = 3, "gate"
+NOTHING = dict.fromkeys(("class_count", "missing_label_frac"), "labels")  # what makes them null
 VIEW = {"view": {"module_name": "checks.suites.data_docs_view", "class_name": "PageView"}}
 SUITE_FILE, GATE_FILE, DOCS_FOLDER = "gate_suite.json", "gate.json", "data_docs"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """One judged rule. batches: the values that broke it, by name of the batch."""
+    """One judged rule. batches: the values that broke it, by name of the batch.
+
+    judged: false where there was no value to judge, as of classes in a set without labels; such a
+    rule passes.
+    """
 
     rule: str
     expectation: str
@@ -39,6 +44,7 @@ class RuleResult:
     passed: bool
     batches: Mapping[str, float | None]
     sentence: str
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +211,14 @@ def _read_result(one: Mapping[str, Any]) -> RuleResult:
         passed=passed,
         batches={} if passed else dict(sorted(broken.items())),
         sentence=_say(one, {} if passed else broken),
+        judged=_is_judged(result),
     )
+
+
+def _is_judged(result: Mapping[str, Any]) -> bool:
+    """Say whether any batch had a value; of an expectation that counts none, yes."""
+    counted = result.get("element_count"), result.get("missing_count")
+    return None in counted or counted[0] != counted[1]
 
 
 def _to_number(value: object) -> float | None:
@@ -220,7 +233,9 @@ def _say(one: Mapping[str, Any], broken: Mapping[str, float | None]) -> str:
     asked = " and ".join(bounds) or _type_of(one)
     told = f"{kwargs['column']} must be {asked}" if bounds and kwargs.get("column") else asked
     if one["success"]:
-        return f"{rule}: {told}: holds"
+        if _is_judged(one.get("result") or {}):
+            return f"{rule}: {told}: holds"
+        return f"{rule}: {told}: not judged, there are no {NOTHING.get(kwargs['column'], 'values')}"
     worst = sorted(broken.items(), key=lambda one: (one[1] or 0.0, one[0]))
     if kwargs.get("max_value") is not None:
         worst.reverse()

@@ -28,7 +28,7 @@ from checks.metrics.drift import WORDS, Limits
 from checks.metrics.image_schema import METRICS_VERSION
 from checks.metrics.tabular_measured import How, measure_classes, measure_columns
 from checks.metrics.tabular_parts import fold_states
-from flows.app.config import Config
+from flows.app.config import Config, load_config
 from flows.app.intake import cache_of, open_data, read_roles, read_table_profile
 from flows.app.store import RunFolder, StoreError, writing
 from flows.app.table_intake import open_parts, refuse_changed
@@ -83,6 +83,26 @@ def describe(config: Config, run: RunFolder) -> Baseline:
         "metrics_version": profile.get("metrics_version"),
     }  # fmt: skip
     return collect_baseline(columns, about)
+
+
+def find_baseline(place: Path) -> Path:
+    """Return the file that a person means: the one that a configuration or a run compares with.
+
+    place: a baseline, a configuration, or a run folder. Where [drift] names none, and where there
+    is no such configuration, it is baseline.json beside it, which `approve` writes.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+    if place.suffix == ".toml":
+        config = load_config(place) if place.is_file() else None
+    elif (place / "config.json").is_file():
+        config = RunFolder(place).read_config()
+    else:
+        return place
+    if config is None:
+        return place.with_name(FILE)
+    return Path(os.path.normpath(config.locate(config.drift.baseline or FILE)))
 
 
 def load(path: Path) -> Baseline:

@@ -35,9 +35,7 @@ app = App(
 class Output:
     """Where results go and what counts as failure."""
 
-    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/<name>-<digest>).")] = (
-        None
-    )
+    out: Annotated[Path | None, Parameter(help="Run folder (default: runs/NAME-DIGEST).")] = None
     json: Annotated[bool, Parameter(negative="", help="Print the result as JSON on stdout.")] = (
         False
     )
@@ -194,7 +192,7 @@ def levers(
 
     Args:
         target: a gristmill.toml, or a run folder; what is not cleaned yet is cleaned first.
-        out: run folder (default: runs/<name>-<digest>).
+        out: run folder (default: runs/NAME-DIGEST).
         seeds: paired runs of each change.
         only: kinds of changes (default: all): width, depth, optimiser ...
         order: what the table is ranked by.
@@ -222,7 +220,7 @@ def resplit(
     Args:
         target: the data, a gristmill.toml, or a run folder.
         data: how the data is read, where TARGET is the data.
-        out: run folder (default: runs/<name>-<digest>); each division has its own below it.
+        out: run folder (default: runs/NAME-DIGEST); each division has its own below it.
         times: how many divisions; finished ones are not run again.
         seeds: paired runs of each arm in each division, in the probe tier.
         pool: divide samples too whose split the source gives: train and test may be mixed.
@@ -291,16 +289,20 @@ def approve_baseline(run: Path, *, out: Path | None = None) -> int:
 
 
 @baseline.command(name="show")
-def show_baseline(file: Path, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Show what a baseline FILE holds.
+def show_baseline(
+    place: Path = Path("gristmill.toml"), *, json: Annotated[bool, Parameter(negative="")] = False
+) -> int:
+    """Show what a baseline holds.
 
     Args:
-        file: a file that `gristmill baseline approve` has written.
+        place: a file that `gristmill baseline approve` has written, or the gristmill.toml or run
+            folder beside whose configuration it lies.
         json: print it as JSON on stdout.
     """
+    from flows.app.baseline import find_baseline  # noqa: PLC0415
     from flows.app.baseline_page import show  # noqa: PLC0415
 
-    show(file, as_json=json)
+    show(find_baseline(place), as_json=json)
     return 0
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 
 from flows.app.config import digest
+from flows.app.outputs import COSTS
 from flows.app.progress import Progress
 from flows.app.store import RunFolder
 
-COSTS = ".costs.json"
 CLEANING = ("profile", "check", "clean")
 BUNDLES = "bundles"  # measured before the station that merges them
 CACHED = ("profile",)  # measures a sample once: done anew it costs next to nothing

@@ -11,6 +11,7 @@ import polars as pl
 
 from checks.sources.source import open_source
 from flows.app.config import ConfigError
+from flows.app.refusals import advise_labels
 from flows.app.sections import (
     FillSection,
     PolicySection,
@@ -21,6 +22,7 @@ from flows.app.sections import (
 from flows.app.store import writing
 
 LABEL_NAMES = ("label", "class", "target", "y", "outcome", "income", "category", "species")
+GUESSED = " # a guess by its name and values: put the column that holds the class"
 CLASSES_MAX = 100
 ROWS_LOOKED_AT = 10_000
 
@@ -39,16 +41,20 @@ def write_config(
         raise ConfigError([f"{config}: is there already. --force replaces it."])
     seen = open_source(source, kind=_kind(kind), label=label, image=image, split=split)
     if seen.kind == "table" and label is None:
-        label = guess_label(seen.scan().head(ROWS_LOOKED_AT).collect())
-        seen = open_source(source, kind="table", label=label, split=split)
+        guess = guess_label(seen.scan().head(ROWS_LOOKED_AT).collect())
+        seen = open_source(source, kind="table", label=guess, split=split)
     entries = seen.entries()
     facts = look_at(entries)
     found = {name: getattr(seen, name, None) for name in ("label", "image", "split")}
     settings = {"kind": seen.kind, **found}
+    guessed = found["label"] if label is None else None
     with writing(config) as file:
-        file.write(render(place(source, config), settings, facts).encode())
+        file.write(render(place(source, config), settings, facts, guessed=guessed).encode())
     told = f"{facts['samples']:,} samples, {_count_classes(facts['classes'])}"
-    return f"{config}: {seen.kind}, {told}, splits {_splits(facts)}. Next: {_next(config, facts)}"
+    if guessed is not None:
+        told += f" by the column {guessed!r} (a guess: --label names another)"
+    next_ = _next(config, seen.kind, facts)
+    return f"{config}: {seen.kind}, {told}, splits {_splits(facts)}. Next: {next_}"
 
 
 def _count_classes(classes: list[str]) -> str:
@@ -60,11 +66,11 @@ def _splits(facts: dict[str, Any]) -> str:
     return told if isinstance(told, str) else ", ".join(told)
 
 
-def _next(config: Path, facts: dict[str, Any]) -> str:
+def _next(config: Path, kind: str, facts: dict[str, Any]) -> str:
     """Return the command that works on this data: without two classes nothing can be trained."""
     if len(facts["classes"]) > 1:
         return f"gristmill run {config}"
-    return f"gristmill clean {config} (training needs [source] label, two classes or more)"
+    return f"gristmill clean {config}. Training needs two classes or more. {advise_labels(kind)}"
 
 
 def _kind(kind: str | None) -> Any:
@@ -116,8 +122,13 @@ def look_at(entries: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def render(path: str, settings: dict[str, str | None], facts: dict[str, Any]) -> str:
-    """Return the text of a configuration with a comment beside each setting."""
+def render(
+    path: str, settings: dict[str, str | None], facts: dict[str, Any], *, guessed: str | None = None
+) -> str:
+    """Return the text of a configuration with a comment beside each setting.
+
+    guessed: the column of the label, where nobody named it.
+    """
     classes = facts["classes"]
     shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")  # noqa: PLR2004
     found = f"{_count_classes(classes)} ({_comment(shown)});" if classes else "no classes;"
@@ -130,7 +141,11 @@ def render(path: str, settings: dict[str, str | None], facts: dict[str, Any]) ->
         "",
         "[source]",
         f"path = {_text(path)} # relative to this file",
-        *(f"{key} = {_text(value)}" for key, value in settings.items() if value),
+        *(
+            f"{key} = {_text(value)}" + (GUESSED if key == "label" and guessed else "")
+            for key, value in settings.items()
+            if value
+        ),
         *(f"{line} # column that holds the class; training needs one" for line in label),
         "",
         *_section("split", SplitSection()),

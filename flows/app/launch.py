@@ -17,7 +17,7 @@ from flows.app.outcome import Outcome, exit_code, show
 from flows.app.progress import station_line, terminal_bar
 from flows.app.stations import STATIONS, Facts, gate_message, require_classes
 from flows.app.store import RunFolder
-from flows.app.targets import open_target
+from flows.app.targets import open_target, refuse_absent
 
 if TYPE_CHECKING:
     from prefect import Flow, State
@@ -59,6 +59,7 @@ def run_line(config: Config, run: RunFolder, *, until: str, train: bool) -> Outc
     The profile of a table ends with its report: nothing else shows it.
     """
     done = []
+    refuse_absent(config, decide=ORDER.index(until) >= ORDER.index("clean"), train=train)
     with alone(run.path), one_look():
         wanted = list(ORDER[: ORDER.index(until) + 1])
         if until == "profile" and open_data(config).modality == "table":
@@ -90,6 +91,7 @@ def run_flow(config: Path, out: Path | None, *, debug: bool = False) -> Outcome:
     """
     settings, run = open_target(config, out)
     open_data(settings)
+    refuse_absent(settings, decide=True, train=True)
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - prefect is slow to import
 
     return follow(full_pipeline, config, run, debug=debug)

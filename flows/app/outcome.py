@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from checks.core.words import SEVERITIES
+from flows.app.held_shards import tell_current, tell_evaluated
 from flows.app.store import RunFolder
 
 WORST_FIRST = {name: rank for rank, name in enumerate(reversed(SEVERITIES))}
@@ -88,8 +89,12 @@ def warnings_of(run: RunFolder) -> list[str]:
     broken = [one for one in gate.get("results", []) if not one["passed"]]
     told += [str(one["sentence"]) for one in broken if one["severity"] == "warning"]
     told += drift_of(run)
-    caps: Any = run.read_json("clean.json").get("caps", [])
-    return [*told, *(str(cap) for cap in caps)]
+    decided: Mapping[str, Any] = run.read_json("clean.json")
+    told += [str(cap) for cap in decided.get("caps", [])]
+    evaluated = decided.get("evaluation_changed_by_people")
+    told += [tell_evaluated(evaluated)] if evaluated else []
+    current = tell_current(run)
+    return [*told, current] if current else told
 
 
 def drift_of(run: RunFolder) -> list[str]:

@@ -51,12 +51,16 @@ def station_line(facts: Mapping[str, Any], seconds: float) -> str:
     'profile      1.0 s  9 samples; since the last state 2 added, 1 changed, 1 changed in place'
     >>> station_line({"station": "profile", "skipped": True, "verified": 200}, 0.2)
     'profile      0.2 s  200 read again, unchanged'
+    >>> station_line({"station": "check", "skipped": True, "rewritten": 2}, 0.2)
+    'check        0.2 s  2 lost files written again, unchanged'
     """
     counts = facts.get("outcomes") or {}
     told = [f"{facts[key]:,} {key}" for key in ("samples", "columns", "findings") if key in facts]
     told += [f"{count:,} {name}" for name, count in {**facts.get("splits", {}), **counts}.items()]
     again = facts.get("verified")
     told += [f"{again:,} read again"] if again else []
+    lost = facts.get("rewritten")
+    told += [f"{lost:,} lost file{'s' * (lost > 1)} written again"] if lost else []
     told += ["unchanged"] if facts["skipped"] else []
     said = ", ".join(told) or "done"
     if changes := facts.get("changes"):

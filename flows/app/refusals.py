@@ -32,3 +32,14 @@ def disk_error(path: Path | str, refused: OSError) -> StoreError:
         advice = "Nothing half-written was left; free some space and start the run again."
         return StoreError(str(path), "the disk is full", advice=advice)
     return StoreError(str(path), "cannot be written", got=refused.strerror or str(refused))
+
+
+def advise_labels(kind: object) -> str:
+    """Return how the samples of a kind of source get their classes.
+
+    >>> advise_labels("table")
+    'Name the column that holds the class with [source] label.'
+    """
+    if kind == "image_folder":
+        return "Sort the images into one sub-folder for each class: root/<class>/*.jpg."
+    return "Name the column that holds the class with [source] label."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -72,7 +73,7 @@ def take_in(run_path: Path, file: Path, reviewer: str | None = None) -> str:
     merged = merge_opinions(held, new)
     if not merged.equals(held):
         write_store(path, merged)
-    return _tell(path, new, merged)
+    return _tell(os.path.relpath(path.resolve()), new, merged)
 
 
 def _whoami() -> str:
@@ -149,7 +150,7 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" Known: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}."  # noqa: PLR2004
 
 
-def _tell(path: Path, new: pl.DataFrame, merged: pl.DataFrame) -> str:
+def _tell(path: str, new: pl.DataFrame, merged: pl.DataFrame) -> str:
     counts = Counter(new["verdict"].to_list())
     words = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
     who = ", ".join(sorted(new["reviewer"].unique())) or "nobody"

@@ -37,7 +37,7 @@ def verify(
 
     Args:
         store: a store of shards, or a run folder.
-        digest: the first digits of a manifest's digest, `raw` or `current` (default).
+        digest: the first digits of a manifest's digest, its name, or `current` (default).
         all: every manifest of the store, not only that one and its ancestors.
         repair: make damaged and missing indexes anew from their shards first.
         shown: JSON, tracebacks.
@@ -64,7 +64,7 @@ def diff(store: Path, before: str, after: str, *, shown: Shown = AS_TEXT) -> int
 
     Args:
         store: a store of shards, or a run folder.
-        before: the first digits of a manifest's digest, `raw` or `current`.
+        before: the first digits of a manifest's digest, its name in the log, or `current`.
         after: the same, of the manifest to compare it with.
         shown: JSON (with every key), tracebacks.
     """
@@ -101,7 +101,7 @@ def use(
 
     Args:
         store: a store of shards, or a run folder.
-        digest: the first digits of its digest, or `raw`.
+        digest: the first digits of its digest, or its name in the log: `raw`, `cleaned`.
         verify: prove every byte of its files first, not only that they are there.
         shown: JSON, tracebacks.
     """
@@ -153,7 +153,7 @@ def export(
     Args:
         store: a store of shards, or a run folder.
         target: a new or empty folder.
-        digest: the first digits of a manifest's digest, `raw` or `current` (default).
+        digest: the first digits of a manifest's digest, its name, or `current` (default).
         to: tar archives, MosaicML Streaming, or a folder for Hugging Face datasets and its Hub.
         shard_bytes: largest file (default: 256 MiB for webdataset, 64 MiB for mds).
         link: for hf, hard links to the store's files instead of copies.

@@ -15,9 +15,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.app.held_shards import tell_evaluated
 from training.export.formats import Exported
 from training.shards.damage import Damage
-from training.shards.difference import CHANGES, count_changes, count_reasons, list_changes
+from training.shards.difference import (
+    CHANGES,
+    count_changes,
+    count_evaluated,
+    count_reasons,
+    list_changes,
+)
 from training.shards.garbage import Collected
 from training.shards.history import Entry
 from training.shards.manifest import Manifest
@@ -25,12 +32,12 @@ from training.shards.manifest import Manifest
 SHOWN = 30
 DIGITS, PARENT_DIGITS = 12, 6  # the table of manifests fits a terminal of 80 columns
 REWRITE = (
-    "write the set again (of a run: delete its stamps.json, then gristmill clean RUN); what is "
-    "intact stays, what is damaged is replaced."
+    "delete what is damaged and write the set again (of a run as it is now: gristmill clean RUN, "
+    "which writes what is gone or cut short)."
 )
 ADVICE = {
     "CURRENT": "CURRENT: choose a manifest with gristmill shards use; log lists them.",
-    "manifests": f"Manifests: put a good copy back, or {REWRITE}",
+    "manifests": f"Manifests: put good copies back, or {REWRITE}",
     "data": f"Shards: {REWRITE}",
     "ledger": f"Ledger: {REWRITE}",
     "fills": f"Filled cells: {REWRITE}",
@@ -57,7 +64,9 @@ def show_damage(
     if not found:
         _say(*lines, f"{out}: every byte is what was written.")
         return
-    table = _table("file", "row", "problem", title="Damage, worst first", whole=("file", "row"))
+    table = _table(
+        "file", "row", "problem", title="Damage, worst first; rows from 0", whole=("file", "row")
+    )
     for one in found[:SHOWN]:
         _add(table, one.path, "" if one.row < 0 else f"{one.row:,}", one.problem)
     Console(stderr=True).print(table)
@@ -72,6 +81,7 @@ def show_changes(out: Path, before: Manifest, after: Manifest, *, as_json: bool)
     """Print what became of samples between two manifests."""
     changes = list_changes(out, before, after)
     counts, reasons = count_changes(changes), count_reasons(out, after, changes)
+    evaluated = count_evaluated(out, after, changes)
     shared = len({shard.path for shard in before.shards} & {shard.path for shard in after.shards})
     if as_json:
         _print_json({
@@ -80,6 +90,7 @@ def show_changes(out: Path, before: Manifest, after: Manifest, *, as_json: bool)
             "shards_shared": shared,
             "counts": counts.to_dicts(),
             "reasons": reasons.to_dicts(),
+            "evaluation_changed_by_people": evaluated,
             "changes": changes.to_dicts(),
         })  # fmt: skip
     console = Console(stderr=True)
@@ -90,6 +101,8 @@ def show_changes(out: Path, before: Manifest, after: Manifest, *, as_json: bool)
         for name, samples in reasons.iter_rows():
             _add(table, name or "(no reason in this ledger)", f"{samples:,}")
         console.print(table)
+    if evaluated:
+        _say(tell_evaluated(evaluated))
     totals = Counter(changes["change"].to_list())
     said = ", ".join(f"{totals[name]:,} {name}" for name in CHANGES if totals[name])
     both = f"{shared:,} of {len(after.shards):,} shards are shared"

@@ -18,28 +18,11 @@ from checks.metrics.tabular_profile import PROFILE_VERSION
 from flows.app.config import Config, digest
 from flows.app.costs import counted
 from flows.app.intake import open_data, reread
+from flows.app.outputs import OUTPUTS
 from flows.app.progress import Progress, quiet
-from flows.app.store import LEVERS, RESPLITS, SUGGESTIONS, RunFolder, file_digest
+from flows.app.refusals import advise_labels
+from flows.app.store import BESIDE, RunFolder, file_digest
 
-OUTPUTS: Mapping[str, tuple[str, ...]] = {
-    "profile": ("samples.parquet", "metrics.parquet", "profile.json"),
-    "check": (
-        "findings.parquet",
-        "cells.parquet",
-        "scores.parquet",
-        "features.parquet",
-        "label_dynamics.parquet",
-        "probabilities.parquet",
-        "gate.json",
-        "checks.json",
-        "drift.parquet",
-        "drift.json",
-    ),
-    "clean": ("decisions.parquet", "repairs.parquet", "clean.json"),
-    "compare": ("curves.parquet", "dynamics.parquet", "experiment.json"),
-    "report": ("report.json", "report.html"),
-}
-BESIDE = (SUGGESTIONS, LEVERS, RESPLITS)  # commands of their own write what is reported
 PASSIVE = ("keep", "review")  # actions that leave a sample as it came
 STORED = {"dynamics": "label_dynamics"}  # those of the comparison are dynamics.parquet
 Facts = dict[str, Any]
@@ -127,8 +110,8 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
         *check_digests(config, source.modality),
     ]
     inputs = _digest(settings, rules, *_made(run, "profile"))
-    if run.fresh("check", inputs) and run.has("shards"):
-        return _skipped("check")
+    if run.fresh("check", inputs) and (held := _hold_raw(config, run, source)):
+        return held
     from flows.app.dynamics import train_on_labels  # noqa: PLC0415 - torch is slow to import
     from flows.app.learning import learn_tables  # noqa: PLC0415
     from flows.app.packing import write_raw  # noqa: PLC0415
@@ -152,6 +135,20 @@ def check(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     return _done(run, "check", inputs, findings=findings.height, gate=gate)
 
 
+def _hold_raw(config: Config, run: RunFolder, source: Any) -> Facts | None:
+    """Skip `check`, writing raw shards again that have gone; None where others would come of it."""
+    from flows.app.held_shards import count_lost  # noqa: PLC0415
+
+    store, told = run.file("shards"), run.read_json("checks.json")["raw_manifest"]
+    lost = count_lost(store, told)
+    if not lost:
+        return _skipped("check")
+    from flows.app.packing import write_raw  # noqa: PLC0415 - slow imports
+
+    raw = write_raw(store, source, run.read_table("samples"), _unreadable(run), config)
+    return {**_skipped("check"), "rewritten": lost} if raw.digest == told else None
+
+
 def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
     """Decide by policy and write cleaned shards: decisions.parquet, repairs.parquet, shards/.
 
@@ -165,6 +162,7 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     from flows.app.choosing import chosen_checks  # noqa: PLC0415
     from flows.app.deciding import decide_samples  # noqa: PLC0415
     from flows.app.filling import propose_fills  # noqa: PLC0415
+    from flows.app.held_shards import count_lost, is_current  # noqa: PLC0415
     from flows.app.packing import write_cleaned  # noqa: PLC0415
     from flows.app.review_store import name_overrides  # noqa: PLC0415
 
@@ -172,9 +170,15 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     settings = config.section_digest("policy", "fill", "shards")
     people = _file(config, name_overrides(config))
     inputs = _digest(settings, people, *_made(run, "profile", "check"))
-    if run.fresh("clean", inputs) and run.has("shards"):
-        return _skipped("clean")
-    run.discard(_from("clean"))
+    store, moves, lost = run.file("shards"), gate_message(run) is None, 0
+    if run.fresh("clean", inputs):
+        held = run.read_json("clean.json")["cleaned_manifest"]
+        lost = count_lost(store, held)
+        if not lost:
+            return _skipped("clean")
+        moves &= is_current(store, held)  # the same is decided again: what came of it stands
+    else:
+        run.discard(_from("clean"))
     checks = chosen_checks(config, source.modality)
     tables = {name: run.read_table(name) for name in ("samples", "findings", "scores")}
     proposed = propose_fills(config, run, source, tables, checks)
@@ -183,8 +187,8 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     tables |= {"decisions": verdict.decisions, "repairs": verdict.repairs}
     raw = str(run.read_json("checks.json")["raw_manifest"])
     cleaned = write_cleaned(
-        run.file("shards"), source, tables, config, checks=checks, parent=raw,
-        make_current=gate_message(run) is None, filled=proposed,
+        store, source, tables, config, checks=checks, parent=raw,
+        make_current=moves, filled=proposed,
     )  # fmt: skip
     run.write_table("decisions", verdict.decisions)
     run.write_table("repairs", verdict.repairs)
@@ -195,7 +199,7 @@ def clean(config: Config, run: RunFolder, progress: Progress | None = None) -> F
     run.write_json("clean.json", facts)
     del progress
     outcomes = dict(verdict.decisions["outcome"].value_counts().sort("outcome").rows())
-    return _done(run, "clean", inputs, manifest=cleaned.digest, outcomes=outcomes)
+    return _done(run, "clean", inputs, manifest=cleaned.digest, outcomes=outcomes, rewritten=lost)
 
 
 def compare(config: Config, run: RunFolder, progress: Progress | None = None) -> Facts:
@@ -280,7 +284,7 @@ def require_classes(config: Config, run: RunFolder) -> None:
     where, classes = config.source.path, _classes(run)
     instead = "`gristmill clean` works without training."
     if classes.is_empty():
-        advice = f"Name the column with [source] label. {instead}"
+        advice = f"{advise_labels(run.read_json('profile.json').get('kind'))} {instead}"
         raise SourceError(where, "there are no labels to train on", advice=advice)
     if len(classes) == 1:
         told = f"there is only one class to train on ({classes[0]!r})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,11 +23,14 @@ import xxhash
 from checks.core.errors import TableError
 from flows.app.config import Config, read_config
 from flows.app.lock import alone
+from flows.app.outputs import COSTS, OUTPUTS, find_damage
 from flows.app.refusals import StoreError, disk_error
 
 LEVERS = "levers.json"  # other changes of the training, for the report
 SUGGESTIONS = "suggestions.json"  # of a contract, for the report's cards of columns
 RESPLITS = "resplits.json"  # of the same set divided many times, for its section of the report
+BESIDE = (SUGGESTIONS, LEVERS, RESPLITS)  # commands of their own write what is reported
+STAMPS = "stamps.json"
 KEYS = {
     "findings": ["sample_id", "check_id", "column"],
     "cells": ["sample_id", "column"],
@@ -34,6 +38,7 @@ KEYS = {
     "curves": ["tier", "arm", "seed", "step"],
     "probabilities": ["sample_id", "class_name"],
 }
+_log = logging.getLogger(__name__)
 __all__ = ["RunFolder", "StoreError", "disk_error", "open_run", "run_folder", "writing"]
 
 
@@ -154,7 +159,7 @@ class RunFolder:
 
     def fresh(self, station: str, inputs: str) -> bool:
         """Say whether `station` was finished with these inputs and its outputs are untouched."""
-        stamp = self.read_json("stamps.json").get(station)
+        stamp = self.read_json(STAMPS).get(station)
         if not isinstance(stamp, dict) or stamp.get("inputs") != inputs:
             return False
         made = stamp.get("outputs")
@@ -163,8 +168,8 @@ class RunFolder:
     def stamp(self, station: str, inputs: str, outputs: list[str]) -> None:
         """Record that `station` made `outputs` (files of this folder) from `inputs`."""
         made = {name: self.digest_of(name) for name in outputs}
-        stamps = self.read_json("stamps.json")
-        self.write_json("stamps.json", {**stamps, station: {"inputs": inputs, "outputs": made}})
+        stamps = self.read_json(STAMPS)
+        self.write_json(STAMPS, {**stamps, station: {"inputs": inputs, "outputs": made}})
 
     def discard(self, names: list[str]) -> None:
         """Remove the files `names`: what they tell is no longer true.
@@ -220,6 +225,8 @@ def run_folder(config: Config, out: Path | None = None) -> Path:
 def open_run(config: Config, out: Path | None = None) -> RunFolder:
     """Return the run folder of `config`, made if it is not there.
 
+    What a station made and nobody can read any more is removed and told: it is made again.
+
     Raises:
         StoreError: the folder cannot be made.
         BusyError: another process is at work in it.
@@ -231,6 +238,7 @@ def open_run(config: Config, out: Path | None = None) -> RunFolder:
         raise disk_error(run.path, refused) from refused
     with alone(run.path):
         _sweep(run.path)
+        _drop_damaged(run)
         run.write_config(config)
     return run
 
@@ -240,3 +248,12 @@ def _sweep(folder: Path) -> None:
     for leftover in folder.glob(".*.tmp-*"):
         with suppress(OSError):
             leftover.unlink(missing_ok=True)
+
+
+def _drop_damaged(run: RunFolder) -> None:
+    made = [name for station in OUTPUTS.values() for name in station]
+    for name in (STAMPS, COSTS, *made, *BESIDE):
+        if why := find_damage(run.file(name)):
+            told = "%s: cannot be read (%s), so it was removed; what wrote it writes it anew"
+            _log.warning(told, run.file(name), why)
+            run.discard([name])

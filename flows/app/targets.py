@@ -7,7 +7,9 @@ from pathlib import Path
 from checks.core.errors import SourceError
 from flows.app.config import Config, load_config, source_config
 from flows.app.intake import open_data
-from flows.app.store import RunFolder, open_run, run_folder
+from flows.app.store import STAMPS, RunFolder, StoreError, open_run, run_folder
+
+LEFT = (STAMPS, "profile.json")  # in a run folder whose config.json is lost
 
 
 def open_target(
@@ -33,6 +35,10 @@ def open_target(
     elif (path / "config.json").is_file():
         config = _mark(RunFolder(path).read_config(), labels)
         return config, open_run(config, out or path)
+    elif left := [name for name in LEFT if (path / name).is_file()]:
+        advice = f"Give its gristmill.toml, with --out {target}: that writes config.json anew."
+        raise StoreError(str(target), "not a run folder any more: it holds no config.json",
+                         got=left, advice=advice)  # fmt: skip
     else:
         config = _mark(source_config(str(target), **section), labels)
     folder = run_folder(config, out)
@@ -50,3 +56,20 @@ def _mark(config: Config, labels: Path | None) -> Config:
         raise SourceError(str(labels), "no such file of marked rows", advice=advice)
     checks = config.checks.model_copy(update={"labels": str(labels.resolve())})
     return config.model_copy(update={"checks": checks})
+
+
+def refuse_absent(config: Config, *, decide: bool, train: bool) -> None:
+    """Refuse at once what would be refused after a long time, when people are heard or a GPU used.
+
+    Raises:
+        SourceError: [policy] overrides names no file.
+        TrainingError: [training] device is cuda, and there is no GPU.
+    """
+    named = config.policy.overrides
+    if decide and named is not None and not config.locate(named).is_file():
+        advice = "Take [policy] overrides out until `gristmill review import` has written it."
+        raise SourceError(str(config.locate(named)), "no such file of decisions", advice=advice)
+    if train and config.training.device == "cuda":
+        from training.experiment import choose_device  # noqa: PLC0415 - torch is slow to import
+
+        choose_device("cuda")

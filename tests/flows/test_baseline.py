@@ -169,3 +169,22 @@ def test_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     told = capsys.readouterr()
     assert json.loads(told.out)["about"]["samples"] == 600
     assert "no such baseline" in told.err
+
+
+def test_show_finds_what_approve_wrote(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bare `baseline show`, a configuration, a run and the file itself show the same baseline."""
+    monkeypatch.chdir(folder)
+    shown = []
+    for place in ((), ("first.toml",), ("run_first",), ("baseline.json",)):
+        with pytest.raises(SystemExit) as ended:
+            main(["baseline", "show", *place, "--json"])
+        assert ended.value.code == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == (folder / "baseline.json").read_text()
+    assert len(set(shown)) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["baseline", "show", "none.json"])
+    assert ended.value.code == 2
+    assert "none.json: no such baseline. Approve a run first" in capsys.readouterr().err

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,47 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert start("--help") == 0
     told = capsys.readouterr().out
     assert [name for name in COMMANDS if name not in told] == []
+
+
+@pytest.mark.parametrize("command", ["run", "check", "levers", "resplit"])
+def test_help_names_the_run_folder(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The default of --out is shown whole: nothing of it is taken for markup."""
+    assert start(command, "--help") == 0
+    assert "runs/NAME-DIGEST" in " ".join(capsys.readouterr().out.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ('[policy]\noverrides = "people.csv"', "people.csv: no such file of decisions."),
+        ('[training]\ndevice = "cuda"', "training.device: there is no GPU"),
+    ],
+)
+def test_what_is_absent_is_refused_at_the_start(  # noqa: PLR0917 - fixtures
+    section: str, said: str, tiny_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Decisions that are not there, and a GPU that is not, are told before anything is measured."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    path = json.dumps(str(tiny_table))
+    Path("g.toml").write_text(f'version = 1\n[source]\npath = {path}\nlabel = "grade"\n{section}\n')
+    for end in ((), ("--no-prefect",)):
+        assert start("run", "g.toml", *end) == 2
+        assert said in capsys.readouterr().err
+    assert list(tmp_path.glob("runs/*/profile.json")) == []
+
+
+def test_a_run_folder_without_its_config_is_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that stations wrote to and that has lost its config.json is never read as data."""
+    monkeypatch.chdir(tmp_path)
+    Path("stamps.json").write_text("{}")
+    Path("samples.parquet").write_bytes(b"")
+    assert start("report", ".") == 2
+    assert "not a run folder any more" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -99,3 +141,40 @@ def test_init_writes_a_config_that_loads(
     uncommented = [line.removeprefix("# ") if " = " in line else line
                    for line in text.splitlines() if " = " not in line or "= " in line]  # fmt: skip
     assert any(line.startswith("max_drop_frac = 0.1 ") for line in uncommented)
+
+
+def test_init_says_what_it_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label column that nobody named is told as a guess, on the terminal and in the file."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{at}.5,{'xyz'[at % 3]}" for at in range(60)]
+    Path("t.csv").write_text("\n".join(["size,site", *rows]))
+    assert start("init", "t.csv") == 0
+    assert "3 classes by the column 'site' (a guess: --label names another)" in _line(capsys)
+    assert 'label = "site" # a guess' in Path("gristmill.toml").read_text()
+    assert start("init", "t.csv", "--force", "--label", "site") == 0
+    assert "guess" not in _line(capsys) + Path("gristmill.toml").read_text()
+
+
+def test_a_set_without_labels_is_told_by_its_kind(
+    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Images in no class folder are to be sorted into some, rows of a table need a column."""
+    monkeypatch.chdir(tmp_path)
+    Path("loose").mkdir()
+    for path in sorted((tiny_images / "disc").glob("*.jpg"))[:9]:
+        shutil.copy(path, "loose")
+    Path("t.csv").write_text("a,b\n" + "".join(f"{at},{at}\n" for at in range(60)))
+    for source, told in (("loose", "root/<class>/*.jpg"), ("t.csv", "[source] label")):
+        assert start("init", source, "--force") == 0
+        assert told in _line(capsys)
+        assert start("run", "gristmill.toml", "--no-prefect") == 2
+        said = _line(capsys)
+        assert told in said
+        assert ("[source] label" in said) == (source == "t.csv")
+
+
+def _line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err

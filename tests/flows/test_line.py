@@ -78,6 +78,21 @@ def test_changed_policy_redoes_only_what_follows(
     assert not RunFolder(out).has("experiment.json")
 
 
+def test_a_set_beside_its_own_runs(
+    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source of `.` never takes the run folder inside it, or its settings, for samples."""
+    shutil.copytree(tiny_images, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    assert start("init", ".") == 0
+    for _ in range(2):
+        assert start("profile", "gristmill.toml") == 0
+    told = [json.loads(path.read_text()) for path in Path("runs").glob("*/profile.json")]
+    assert [(one["samples"], one["problem_count"], sorted(one["classes"])) for one in told] == [
+        (120, 0, ["bar", "disc"])
+    ]
+
+
 def test_exit_codes(cleaned: tuple[Path, Outcome], capsys: pytest.CaptureFixture[str]) -> None:
     """--fail-on decides between 0 and 1 by the worst severity; JSON goes to stdout alone."""
     path, whole = cleaned

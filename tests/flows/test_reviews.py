@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from checks.core.errors import SourceError
 from checks.core.reviewed import measure_reviews, settle_opinions
+from flows.app.cli import main
 from flows.app.config import load_config
 from flows.app.launch import run_line
+from flows.app.outcome import warnings_of
 from flows.app.review_choice import choose_samples
 from flows.app.review_file import COLUMNS, read_review, write_review
 from flows.app.review_import import ReviewError, take_in
@@ -234,6 +236,28 @@ def test_a_review_is_heard_by_the_next_run(reviewed: tuple[Path, RunFolder]) -> 
     assert {row["slice"] for row in facts["slices"]["rows"]} == {"class", "site"}
     export_review(run.path, file, count=20)
     assert not set(read_review(file)["sample_id"]) & set(decided["sample_id"][:3])
+
+
+def test_verdicts_on_the_test_split_are_told(
+    reviewed: tuple[Path, RunFolder], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A label of test that a person mends is mended, and clean and diff say so in a sentence."""
+    path, run = reviewed
+    file = path.parent / "review.csv"
+    test = run.read_table("samples").filter(split="test").head(2)
+    other = test["label"].replace({"a": "b", "b": "a"}).to_list()
+    write_review(file, make_page(sample_id=test["sample_id"].to_list(), verdict=["wrong"] * 2,
+                                 new_label=other))  # fmt: skip
+    monkeypatch.chdir(run.path)
+    assert take_in(run.path, file, "ada").startswith("../reviews.parquet: 2 verdicts of ada")
+    again = clean(path, path.parent / "run")
+    assert again.read_json("clean.json")["evaluation_changed_by_people"] == {"test": 2}
+    told = "people's decisions changed 2 samples in test"
+    assert [line for line in warnings_of(again) if line.startswith(told)] != []
+    with pytest.raises(SystemExit):
+        main(["shards", "diff", str(run.path), "raw", "cleaned"])
+    assert told in capsys.readouterr().err
 
 
 def test_all_mistakes_of_a_review_are_told(reviewed: tuple[Path, RunFolder]) -> None:

@@ -96,6 +96,7 @@ def test_verify_tells_damage_and_mends_indexes(
         "problem": "is missing",
     }
     assert "--repair makes them anew" in seen.err
+    assert "rows from 0" in seen.err
     assert start("verify", folder, "--repair", "--all") == 1
     assert f"{second.index.path}: made anew" in capsys.readouterr().err  # type: ignore[union-attr]
     flip(folder / "shards" / first.path, size * 4)

@@ -80,6 +80,21 @@ def count_reasons(out: Path, after: Manifest, changes: pl.DataFrame) -> pl.DataF
     return counted.sort("samples", "check_id", descending=[True, False])
 
 
+def count_evaluated(out: Path, after: Manifest, changes: pl.DataFrame) -> dict[str, int]:
+    """Return how many samples of each split but train people changed, by the ledger of `after`.
+
+    changes: of `list_changes`; what was only weighed anew is no change of the sample.
+
+    Raises:
+        DamageError: if the ledger is not what was written.
+    """
+    touched = changes.filter(pl.col("change").is_in(["dropped", "relabelled", "repaired"]))
+    others = touched.filter(pl.col("split") != "train").select("key", "split").unique()
+    people = read_ledger(out, after).filter(pl.col("decided_by") != "policy")
+    held = others.join(people, on="key", how="semi")["split"].value_counts().sort("split")
+    return dict(held.iter_rows())
+
+
 def _shards(manifest: Manifest) -> dict[str, Shard]:
     return {shard.path: shard for shard in manifest.shards}
 

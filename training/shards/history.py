@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -11,9 +12,9 @@ from training.shards.damage import verify
 from training.shards.manifest import (
     Manifest,
     current_digest,
+    find_lost,
     is_digest,
     read_manifest,
-    stored_files,
 )
 from training.shards.store import locked, point_current
 
@@ -62,7 +63,8 @@ def find_digest(out: Path, name: str | None = None) -> str:
     """Return the digest of the manifest that a person means.
 
     name: the digest or its first 6 digits or more; 'current' (or None); 'raw', the manifest that
-    the current one descends from.
+    the current one descends from; or the name that manifests were written with, such as 'cleaned',
+    for the one of them that was written last.
 
     Raises:
         StoreError: if no manifest is meant, or several; it names the nearest.
@@ -77,11 +79,17 @@ def find_digest(out: Path, name: str | None = None) -> str:
     found = [digest for digest in known if digest.startswith(wanted)]
     if len(found) == 1 and len(wanted) >= LEAST_DIGITS:
         return found[0]
+    names = {
+        entry.manifest.name: entry for entry in reversed(list_manifests(out)) if entry.manifest
+    }
+    if name in names:
+        return names[name].digest
     if len(wanted) < LEAST_DIGITS:
         problem = f"a digest needs its first {LEAST_DIGITS} digits or more"
     else:
         problem = "several manifests begin so" if found else "no manifest begins so"
-    raise StoreError(str(out), problem, got=name, allowed=_tell_nearest(wanted, found or known))
+    told = _tell_nearest(wanted, found or known, names)
+    raise StoreError(str(out), problem, got=name, allowed=told)
 
 
 def _find_raw(out: Path, known: list[str]) -> str:
@@ -97,7 +105,7 @@ def _find_raw(out: Path, known: list[str]) -> str:
     raise StoreError(str(out), "which manifest is raw is open: none is current", allowed=told)
 
 
-def _tell_nearest(wanted: str, among: list[str]) -> str:
+def _tell_nearest(wanted: str, among: list[str], names: Iterable[str] = ()) -> str:
     if not among:
         return "The store holds no manifest."
 
@@ -107,7 +115,8 @@ def _tell_nearest(wanted: str, among: list[str]) -> str:
     nearest = sorted(among, key=unlike)[:_NEAREST]
     length = max(12, len(wanted) + LEAST_DIGITS)
     rest = f" and {len(among) - _NEAREST} more" if len(among) > _NEAREST else ""
-    return f"Nearest: {', '.join(digest[:length] for digest in nearest)}{rest}; or raw, current."
+    words = ", ".join(dict.fromkeys(("raw", *sorted(names), "current")))
+    return f"Nearest: {', '.join(digest[:length] for digest in nearest)}{rest}; or {words}."
 
 
 def list_manifests(out: Path) -> list[Entry]:
@@ -153,12 +162,8 @@ def use(out: Path, digest: str, *, prove: bool = False) -> Manifest:
     """
     with locked(out):
         manifest = read_manifest(out, digest)
-        for path, size in ((file.path, file.bytes) for file in stored_files(manifest)):
-            place = out / path
-            if not place.is_file():
-                raise DamageError(path, None, "is missing", _ADVICE)
-            if place.stat().st_size != size:
-                raise DamageError(path, None, "does not have the size that was written", _ADVICE)
+        for path, problem in find_lost(out, manifest):
+            raise DamageError(path, None, problem, _ADVICE)
         if prove and (found := verify(out, digest)):
             first = found[0]
             row = None if first.row < 0 else first.row

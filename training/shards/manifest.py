@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -196,6 +196,16 @@ def stored_files(manifest: Manifest) -> list[Shard | StoredFile]:
     """Return the entry of every file that a manifest names: shards, then what lies beside them."""
     beside = [*(shard.index for shard in manifest.shards), *manifest.ledger, manifest.fills]
     return [*manifest.shards, *(file for file in beside if file)]
+
+
+def find_lost(out: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield path and problem of each file that is gone or has another size than was written."""
+    for file in stored_files(manifest):
+        place = out / file.path
+        if not place.is_file():
+            yield file.path, "is missing"
+        elif place.stat().st_size != file.bytes:
+            yield file.path, "does not have the size that was written"
 
 
 def is_stored_path(path: str) -> bool:

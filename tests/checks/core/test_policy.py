@@ -283,6 +283,19 @@ def test_a_person_outranks_the_policy():
     assert verdict.facts["overrides_elsewhere"] == 1
 
 
+def test_what_people_change_in_the_evaluation_is_counted():
+    """A person's decisions on val and test stand, and each sample that they changed is counted."""
+    splits = ["train", "train", "val", "val", "test", "test"]
+    samples = make_samples(6, split=splits)
+    people = make_overrides(
+        (1, "drop", None), (2, "drop", None), (3, "keep", None), (4, "relabel", "b"),
+        (5, "relabel", "b"),
+    )  # fmt: skip
+    facts = judge(samples, make_findings(), overrides=people).facts
+    assert facts["evaluation_changed_by_people"] == {"test": 2, "val": 1}
+    assert judge(samples, make_findings()).facts["evaluation_changed_by_people"] == {}
+
+
 def test_nobody_can_keep_what_cannot_be_read():
     """An unreadable file stays quarantined against a person's keep; a label rescues a row."""
     samples = make_samples(4, label=["a", "a", None, None])

@@ -68,6 +68,18 @@ def test_each_default_rule_has_its_severity(tmp_path: Path):
     )
 
 
+def test_a_rule_about_labels_is_not_judged_without_any(tmp_path: Path):
+    """In a set without labels rules about classes pass as not judged, and never as holding."""
+    outcome = run_gate(make_table(class_count=None, missing_label_frac=None), {}, tmp_path)
+    told = {one.rule: (one.passed, one.judged, one.sentence) for one in outcome.results}
+    rule = "classes_min: class_count must be at least 2"
+    assert told["classes_min"] == (True, False, f"{rule}: not judged, there are no labels")
+    assert told["rows_min"] == (True, True, "rows_min: row_count must be at least 50: holds")
+    assert {name for name, (_, judged, _) in told.items() if not judged} == {
+        "classes_min", "missing_label_frac_max", "missing_label_frac_max:each",
+    }  # fmt: skip
+
+
 def test_a_bad_batch_is_named_and_warns(tmp_path: Path):
     """One batch above a limit is a warning with its very name, however hostile that is."""
     worse = pl.when(pl.col("batch") == HOSTILE).then(0.5).otherwise("unreadable_frac")

@@ -9,7 +9,13 @@ import pytest
 
 from tests.training.shards.samples import TABLE, decisions_of, samples_of, table_batch, write_raw
 from training.shards import difference
-from training.shards.difference import count_changes, count_reasons, diff, list_changes
+from training.shards.difference import (
+    count_changes,
+    count_evaluated,
+    count_reasons,
+    diff,
+    list_changes,
+)
 from training.shards.ledger import build_ledger
 from training.shards.manifest import Manifest
 from training.shards.writer import ShardSpec, write_manifest
@@ -67,6 +73,24 @@ def test_only_shards_that_differ_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     manifest = store_rows(tmp_path, FRAME)
     monkeypatch.setattr(difference, "read_columns", None)
     assert list_changes(tmp_path, manifest, manifest).is_empty()
+
+
+def test_what_people_changed_outside_of_train_is_counted(tmp_path: Path):
+    """Of what was dropped from test, what the ledger says that a person did counts; train never."""
+    batch = table_batch(60)
+    raw = write_raw(tmp_path, batch, TABLE, make_current=False)
+    test, train = (FRAME.filter(split=name)["key"].to_list() for name in ("test", "train"))
+    dropped = {*test[:3], *train[:2]}
+    by_hand = pl.col("sample_id").is_in([*test[:2], train[0]])
+    decided = decisions_of(batch, dropped).with_columns(
+        decided_by=pl.when(by_hand).then(pl.lit("ada")).otherwise("decided_by")
+    )
+    rows = FRAME.filter(~pl.col("key").is_in(sorted(dropped))).to_arrow().to_batches()
+    cleaned = write_manifest(tmp_path, rows, build_ledger(samples_of(batch), decided), TABLE,
+                             parent=raw.digest)  # fmt: skip
+    changes = list_changes(tmp_path, raw, cleaned)
+    assert count_evaluated(tmp_path, cleaned, changes) == {"test": 2}
+    assert count_evaluated(tmp_path, raw, list_changes(tmp_path, raw, raw)) == {}
 
 
 def test_reasons_are_the_ledgers(tmp_path: Path):

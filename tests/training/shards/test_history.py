@@ -41,6 +41,18 @@ def test_manifests_have_names(store: tuple[Path, Manifest, Manifest]):
     assert find_digest(out, raw.digest) == raw.digest
 
 
+def test_a_name_of_the_log_means_the_newest(store: tuple[Path, Manifest, Manifest]):
+    """What the log calls a manifest finds it, of several the one written last; others are told."""
+    out, raw, cleaned = store
+    assert find_digest(out, cleaned.name) == cleaned.digest
+    again = write_without(out, BATCH, set(KEYS[:4]), IMAGES, raw)
+    for age, manifest in enumerate((again, cleaned)):
+        os.utime(out / "manifests" / f"{manifest.digest}.json", (2e9 - age, 2e9 - age))
+    assert find_digest(out, cleaned.name) == again.digest
+    with pytest.raises(StoreError, match=f"or raw, .*{cleaned.name}.*current"):
+        find_digest(out, "claened")
+
+
 def test_raw_needs_no_current(tmp_path: Path):
     """Where nothing is current yet, raw is the one manifest without a parent, if there is one."""
     raw = write_raw(tmp_path, BATCH, IMAGES, make_current=False)
