@@ -261,8 +261,8 @@ def _part_of_reading(judged: Judged, effects: Sequence[Mapping[str, Any]]) -> di
 def _tell_blindness(judged: Judged, effects: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Why accuracy cannot tell, and what the loss and the worst class then say."""
     blind = find_blindness(judged)
-    if blind is None or blind["why"] == "diverged":
-        return blind
+    if blind is None:
+        return None
     rows = {name: pick(effects, CLEANED, RAW, name) for name in ("nll", "worst_class_acc")}
     ends = ("estimate", "low", "high")
     return blind | {name: {key: row[key] for key in ends} for name, row in rows.items()}

@@ -99,11 +99,6 @@ def _lead(verdict: Mapping[str, Any]) -> str:
 
 def _blind(why: Mapping[str, Any], seeds: int) -> str:
     """Why nothing can be said of accuracy, and where to look instead."""
-    if why["why"] == "diverged":
-        return (
-            f"Undecided: {why['runs']} of {why['of']} runs diverged, their outputs are no numbers. "
-            "A lower learning rate may help."
-        )
     share, worst = points(why["commonest"], signed=False), span(why["worst_class_acc"])
     loss = [nats(why["nll"][name]) for name in ("estimate", "low", "high")]
     return (

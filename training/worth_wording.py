@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,8 +102,6 @@ def _say_better(effects: Sequence[Mapping[str, Any]]) -> str:
 
 def _say_calibration(effects: Sequence[Mapping[str, Any]]) -> str:
     main = _find(effects, "ece")
-    if not math.isfinite(main["high"]):  # of runs that diverged
-        return ""
     middle, low, high = span(main)
     told = f"{middle} points ({low} to {high}, {main['n']} paired seeds)"
     if main["high"] < 0:
