@@ -70,11 +70,17 @@ def _list_facts(
         facts.append(("Raw against raw", _estimate(again), bounds(again), _holds_zero(again)))
     facts += _tell_oracle(tier)
     if described["agreement"].get("sentence"):
-        told = {True: "agree in sign", False: "differ in sign"}
-        value = told.get(described["agreement"].get("sign"), "not both clear of zero")
-        facts.append(("Tiers", value, "", _words(described["agreement"])))
+        facts.append(("Tiers", *_tell_tiers(described["agreement"])))
     names = ("name", "value", "interval", "note")
     return [dict(zip(names, fact, strict=True)) for fact in facts]
+
+
+def _tell_tiers(agreement: dict[str, Any]) -> tuple[str, str, str]:
+    """Whether the tiers point the same way, or find no difference that matters, all of them."""
+    alike = set(agreement.get("words", {}).values()) == {"equivalent"}
+    told = {True: "agree in sign", False: "differ in sign",
+            None: "both equivalent" if alike else "not both clear of zero"}  # fmt: skip
+    return told[agreement.get("sign")], "", _words(agreement)
 
 
 def _tell_main(main: dict[str, Any], *, blind: bool) -> list[Fact]:
@@ -169,7 +175,7 @@ def _tell_oracle(tier: dict[str, Any]) -> list[Fact]:
     share, low, high = (number(tier["recovered"].get(k)) for k in ("fraction", "low", "high"))
     if share is None:
         return []
-    ends = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
+    ends = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]".replace("-", "\u2212")
     return [("Of what perfect cleaning gains", f"{share:.2f}", ends, "over a random drop")]
 
 

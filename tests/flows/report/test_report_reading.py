@@ -80,5 +80,20 @@ def test_tiers_agree_only_where_both_are_clear(
     """Tiers of which one is not clear of zero neither agree nor differ."""
     experiment = make_experiment()
     experiment["agreement"]["sign"] = sign
+    assert _tiers(table_run, experiment) == said
+
+
+def test_tiers_that_are_both_equivalent_say_so(table_run: Any) -> None:
+    """No difference that matters in either tier is agreement, whatever the signs."""
+    experiment = make_experiment()
+    experiment["agreement"] |= {
+        "sign": None,
+        "words": {"probe": "equivalent", "train": "equivalent"},
+    }
+    assert _tiers(table_run, experiment) == "both equivalent"
+
+
+def _tiers(table_run: Any, experiment: dict[str, Any]) -> str:
     report, _ = _build(table_run, experiment)
-    assert {fact["name"]: fact["value"] for fact in report["verdict"]["facts"]}["Tiers"] == said
+    facts = {fact["name"]: fact["value"] for fact in report["verdict"]["facts"]}
+    return str(facts["Tiers"])
