@@ -25,14 +25,13 @@ from training.checkpoint import EVERY_S, Checkpoint
 from training.errors import TrainingError
 from training.experiment import choose_device
 from training.jobs import name_result, repeatable
+from training.limits import SIDE_PX
 from training.ranks import join
 from training.recipe import Recipe
 from training.shards.manifest import read_manifest
 from training.shards.store import write_atomic, writing
 from training.streamed import Splits, train_streamed
 from training.tiers import curve_frame
-
-SIDE_PX = (8, 512)  # as for `[training] image_size`
 
 
 def open_recipe(path: Path) -> Recipe:
@@ -94,9 +93,9 @@ def train(asked: argparse.Namespace) -> None:
     Raises:
         OSError, TrainingError: if anything asked for is not there or cannot be.
     """
-    if not SIDE_PX[0] <= asked.image_size <= SIDE_PX[1]:
+    if not SIDE_PX.holds(asked.image_size):
         raise TrainingError("--image-size", "cannot be", got=asked.image_size,
-                            allowed=f"From {SIDE_PX[0]} to {SIDE_PX[1]} px.")  # fmt: skip
+                            allowed=f"{SIDE_PX.told()} px.")  # fmt: skip
     recipe, device = open_recipe(asked.recipe), choose_device(asked.device)
     splits = Splits.open(
         asked.store, read_manifest(asked.store, asked.manifest),

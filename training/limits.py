@@ -152,6 +152,7 @@ Limit = Range | Several | Choice
 SHARE = Range(0, 1)
 SWITCH = Choice((False, True))
 CHANNELS = Range(1, 4096, whole=True)
+SIDE_PX = Range(8, 512)  # of the images that a network is trained on
 RECIPE: Mapping[str, Limit] = {
     "steps": Range(1, whole=True),
     "batch_size": Range(2, whole=True),

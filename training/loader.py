@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from training.prefetch import fetch_ahead, fetch_in_processes, hand_to_device
 from training.shards.order import Blocks, open_order
 
-_DRAWN = 4096  # places of the order at a time: one by one they would cost twenty times as much
+DRAWN = 4096  # places of the order at a time: one by one they would cost twenty times as much
 
 
 class Fetchable(Protocol):
@@ -117,7 +117,7 @@ class ShardLoader:
         end = rows - (self._step - 1 if self._ends == "drop" else 0)
         size = self._step // self._world
         while cursor < end:
-            steps = min(-(-_DRAWN // size), -(-(end - cursor) // self._step))
+            steps = min(-(-DRAWN // size), -(-(end - cursor) // self._step))
             mine = np.arange(cursor + self._rank, cursor + steps * self._step, self._world)
             drawn = order.at(mine % rows)
             for first in range(0, len(mine), size):

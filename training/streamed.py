@@ -24,7 +24,7 @@ from training.curriculum import weigh_hardest
 from training.dataset import Batch, ShardDataset
 from training.errors import TrainingError
 from training.learner import Learner
-from training.loader import Fetchable
+from training.loader import DRAWN, Fetchable
 from training.prefetch import fetch_ahead, hand_to_device
 from training.ranks import Ranks
 from training.recipe import Recipe
@@ -38,7 +38,6 @@ from training.trail import Trail
 from training.trainer import CURVE_ROWS, Run, finished, guard_loss, score
 
 _CHUNK = 256
-_DRAWN = 4096  # places of the order at a time, as in `training.loader`
 Longs = NDArray[np.int64]
 
 
@@ -234,7 +233,7 @@ def _draw(train: Split, key: int, positions: Longs) -> tuple[Longs, Longs]:
 def _steps(train: Split, key: int, recipe: Recipe, ranks: Ranks, first: int) -> Iterator[_Share]:
     """Yield this rank's part of each step from `first` on: every world-th of the step's places."""
     size = recipe.batch_size
-    many = -(-_DRAWN // size)
+    many = -(-DRAWN // size)
     for step in range(first, recipe.steps, many):
         last = min(step + many, recipe.steps)
         positions = np.arange(step * size + ranks.rank, last * size, ranks.world)

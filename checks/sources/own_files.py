@@ -11,6 +11,8 @@ import stat
 from collections.abc import Callable, Mapping
 
 CONFIG_FILE = "gristmill.toml"
+BASELINE_FILE = "baseline.json"
+REVIEWS_FILE = "reviews.parquet"
 RUN_CONFIG = "config.json"  # of a run folder
 _BYTES_MAX = 1 << 20  # a configuration has a few thousand
 _HEAD_BYTES = 1 << 16
@@ -68,6 +70,6 @@ def _read_head(path: str, bytes_max: int) -> bytes:
 
 OWN_FILES: Mapping[str, Callable[[str], bool]] = {
     CONFIG_FILE: lambda _: True,
-    "baseline.json": _is_baseline,
-    "reviews.parquet": _is_verdicts,
+    BASELINE_FILE: _is_baseline,
+    REVIEWS_FILE: _is_verdicts,
 }

@@ -28,12 +28,13 @@ from checks.metrics.drift import WORDS, Limits
 from checks.metrics.image_schema import METRICS_VERSION
 from checks.metrics.tabular_measured import How, measure_classes, measure_columns
 from checks.metrics.tabular_parts import fold_states
+from checks.sources.own_files import BASELINE_FILE
 from flows.app.config import Config, load_config
 from flows.app.intake import cache_of, open_data, read_roles, read_table_profile
 from flows.app.store import RunFolder, StoreError, writing
 from flows.app.table_intake import open_parts, refuse_changed
 
-FILE = "baseline.json"
+FILE = BASELINE_FILE
 LEFT_OUT = ("identifier", "datetime")  # they grow by nature
 APPROVE = "gristmill baseline approve RUN --out {file}"
 

@@ -16,10 +16,11 @@ import polars as pl
 from checks.core.errors import SourceError
 from checks.core.reviewed import measure_reviews, settle_opinions
 from checks.core.tables import Opinions, guard
+from checks.sources.own_files import REVIEWS_FILE
 from flows.app.config import Config
 from flows.app.store import file_digest, writing
 
-STORE = "reviews.parquet"
+STORE = REVIEWS_FILE
 SHOWN_MAX = 50
 COLUMNS = tuple(Opinions.to_schema().columns)
 

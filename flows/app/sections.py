@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from flows.app.recipe_section import RecipeSection
 from flows.app.section import Section
+from training.limits import SIDE_PX
 
 Kind = Literal["auto", "image_folder", "image_table", "table"]
 Tier = Literal["probe", "train"]
@@ -272,7 +273,7 @@ class TrainingSection(Section):
     seeds: int = Field(8, ge=2, le=64, description="Paired repetitions of each arm.")
     steps: int | None = Field(None, ge=1, description="Optimiser steps of each run; by set size.")
     batch_size: int | None = Field(None, ge=2, description="Samples in a step; by set size.")
-    image_size: int | None = Field(None, ge=8, le=512, description="Side of the images, px.")
+    image_size: int | None = Field(None, description="Side of the images, px.", **SIDE_PX.bounds())
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes cuda, else cpu.")
     margin: float = Field(0.003, gt=0, lt=1, description="Accuracy change that is none, 0..1.")
     optimiser: Literal["sgd", "muon"] = Field("sgd", description="Of the network of images.")
